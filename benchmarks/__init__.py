@@ -1,0 +1,1 @@
+"""Benchmarks: Lamina beside its peers, interleaved in one run."""

@@ -1,0 +1,94 @@
+"""Training steps side by side: `python -m benchmarks.models --peers pytorch --threads 1 2 --workloads mlp`.
+
+Holds Lamina's side of the nets in workloads.py. Lamina is imported inside the functions: the parent process,
+which only directs the workers, never loads a framework.
+"""
+
+import argparse
+import importlib.metadata
+
+from benchmarks import runner, workloads
+
+
+def set_threads(threads):
+    import lamina as lm
+
+    lm.set_num_threads(threads)
+
+
+def versions():
+    from lamina import _core
+
+    packages = {name: importlib.metadata.version(name) for name in ("lamina", "numpy")}
+    return packages | {"isa": _core.isa(), "threads": _core.thread_backend()}
+
+
+def variants(case, also):
+    """The variants of a case; "captured" runs the step through lm.function."""
+    optional = ["captured"] if case["kind"] == "model" else []
+    return ["eager"] + [name for name in optional if name in also]
+
+
+def build(name):
+    """The net as a Sequential of Lamina's layers."""
+    import lamina as lm
+
+    makers = {
+        "dense": lambda units, activation: lm.layers.Dense(units, activation=activation),
+        "conv": lambda filters, kernel: lm.layers.Conv2D(filters, kernel, activation="relu"),
+        "pool": lm.layers.MaxPooling2D,
+        "flatten": lm.layers.Flatten,
+    }
+    return lm.Sequential([makers[kind](*arguments) for kind, *arguments in workloads.NETS[name].layers])
+
+
+def trainer(name, variant="eager"):
+    """train_step(x, y) -> loss over tensors: forward, loss, backward, optimiser."""
+    import lamina as lm
+
+    net = workloads.NETS[name]
+    model = build(name)
+    loss_function = {
+        "binary": lambda: lm.losses.BinaryCrossentropy(from_logits=True),
+        "sparse": lambda: lm.losses.SparseCategoricalCrossentropy(from_logits=True),
+        "mse": lm.losses.MeanSquaredError,
+    }[net.loss]()
+    make_optimizer = {"adam": lm.optimizers.Adam, "sgd": lm.optimizers.SGD}[net.optimizer]
+    optimizer = make_optimizer(learning_rate=workloads.LEARNING_RATE[net.optimizer])
+
+    def train_step(x, y):
+        with lm.GradientTape() as tape:
+            loss = loss_function(y, model(x, training=True))
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables))
+        return loss
+
+    return lm.function(train_step) if variant == "captured" else train_step
+
+
+def tensors(x, y):
+    import lamina as lm
+
+    return lm.convert_to_tensor(x), lm.convert_to_tensor(y)
+
+
+def model_step(name, variant="eager"):
+    """step() of a net on its fixed data."""
+    x, y = tensors(*workloads.data(name))
+    train_step = trainer(name, variant)
+    return lambda: train_step(x, y)
+
+
+FACTORIES = {"model": model_step}
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.models", description=__doc__.splitlines()[0])
+    parser.add_argument("--workloads", nargs="+", choices=workloads.NETS, default=list(workloads.NETS))
+    runner.add_arguments(parser, peers=["pytorch"])
+    args = parser.parse_args()
+    runner.run("models", [{"kind": "model", "name": name} for name in args.workloads], args)
+
+
+if __name__ == "__main__":
+    main()

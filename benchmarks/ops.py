@@ -1,0 +1,89 @@
+"""Single ops side by side: `python -m benchmarks.ops --peers pytorch numpy --ops add gemm conv`.
+
+add   one call on 8 floats, `a + a`, plain and recorded for a gradient: the overhead of a call
+gemm  float32 n x n x n
+conv  forward, and forward with the gradients of input and weight (first layers: weight only)
+"""
+
+import argparse
+import itertools
+
+from benchmarks import runner, workloads
+
+CALLS = 1000  # calls in one step of "add": the loop around them costs every side the same few nanoseconds
+
+
+def add(size, recorded, calls, variant="eager"):
+    import lamina as lm
+
+    ones = workloads.ones(size)
+    a = lm.Variable(ones) if recorded else lm.convert_to_tensor(ones)
+
+    def plain():
+        for _ in itertools.repeat(None, calls):
+            a + a
+
+    def on_tape():
+        with lm.GradientTape():
+            plain()
+
+    return on_tape if recorded else plain
+
+
+def gemm(n, variant="eager"):
+    import lamina as lm
+
+    a, b = (lm.convert_to_tensor(array) for array in workloads.gemm_data(n))
+    return lambda: lm.ops.matmul(a, b)
+
+
+def conv(gradient, variant="eager", **case):
+    import lamina as lm
+
+    x, w, dy = (lm.convert_to_tensor(array) for array in workloads.conv_data(case))
+    options = {"strides": case["stride"], "padding": "same" if case["padding"] else "valid"}
+    sources = [x, w] if workloads.needs_input_gradient(case) else [w]
+
+    def forward():
+        return lm.ops.conv(x, w, **options)
+
+    def with_gradients():
+        with lm.GradientTape() as tape:
+            for source in sources:
+                tape.watch(source)
+            y = forward()
+        return tape.gradient(y, sources, output_gradients=dy)
+
+    return with_gradients if gradient else forward
+
+
+FACTORIES = {"add": add, "gemm": gemm, "conv": conv}
+
+
+def cases(args):
+    if "add" in args.ops:
+        for recorded in (False, True):
+            yield {"kind": "add", "size": 8, "recorded": recorded, "calls": CALLS}
+    if "gemm" in args.ops:
+        for n in args.sizes:
+            yield {"kind": "gemm", "n": n}
+    if "conv" in args.ops:
+        names = ("height", "width", "channels", "filters", "kernel", "stride", "padding")
+        shapes = [shape for family in args.convs for shape in workloads.CONVS[family]]
+        for shape, batch, gradient in itertools.product(shapes, args.batch, (False, True)):
+            yield {"kind": "conv", "batch": batch, **dict(zip(names, shape)), "gradient": gradient}
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.ops", description=__doc__.splitlines()[0])
+    parser.add_argument("--ops", nargs="+", choices=FACTORIES, default=list(FACTORIES))
+    parser.add_argument("--sizes", nargs="+", type=int, default=[128, 256, 512, 1024, 2048], help="n of gemm")
+    parser.add_argument("--convs", nargs="+", choices=workloads.CONVS, default=["tutorials"])
+    parser.add_argument("--batch", nargs="+", type=int, default=[8, 32], help="batch sizes of conv")
+    runner.add_arguments(parser, peers=["pytorch", "numpy"])
+    args = parser.parse_args()
+    runner.run("ops", list(cases(args)), args)
+
+
+if __name__ == "__main__":
+    main()

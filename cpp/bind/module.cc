@@ -1,0 +1,89 @@
+#include "bind/module.h"
+
+#include <pybind11/stl.h>
+
+#include "base/allocator.h"
+#include "base/cpu.h"
+#include "base/parallel.h"
+#include "ops/launch.h"
+#include "plan/recording.h"
+
+namespace py = pybind11;
+
+namespace lamina {
+namespace {
+
+// The library's exceptions under Python's names.
+void translate(std::exception_ptr p) {
+  try {
+    if (p) std::rethrow_exception(p);
+  } catch (const ValueError& e) {
+    py::set_error(PyExc_ValueError, e.what());
+  } catch (const TypeError& e) {
+    py::set_error(PyExc_TypeError, e.what());
+  } catch (const IndexError& e) {
+    py::set_error(PyExc_IndexError, e.what());
+  } catch (const OutOfMemory& e) {
+    py::set_error(PyExc_MemoryError, e.what());
+  } catch (const Interrupted&) {
+    cancel_flag() = false;
+    if (!PyErr_Occurred()) py::set_error(PyExc_KeyboardInterrupt, "");
+  }
+}
+
+py::dict allocator_info() {
+  const AllocatorStats s = allocator_stats();
+  py::dict d;
+  d["in_use"] = s.in_use;
+  d["peak"] = s.peak;
+  d["cached"] = s.cached;
+  return d;
+}
+
+// Records the calling thread's launches between `begin_recording` and `end_recording`.
+struct OpenRecording {
+  std::unique_ptr<Recording> recording = std::make_unique<Recording>();
+};
+
+}  // namespace
+
+PYBIND11_MODULE(_core, m) {
+  m.doc() = "Lamina's compiled core: tensors, ops on them, and the machine they run on. Internal.";
+  m.attr("__version__") = LAMINA_VERSION;
+  py::register_exception_translator(translate);
+  interpreter_hooks.release = [] { return static_cast<void*>(PyEval_SaveThread()); };
+  interpreter_hooks.acquire = [](void* state) { PyEval_RestoreThread(static_cast<PyThreadState*>(state)); };
+
+  m.def("num_threads", &num_threads);
+  m.def("set_num_threads", &set_num_threads, py::arg("n"));
+  m.def("thread_backend", &thread_backend);
+  m.def("isa", [] { return isa_name(isa()); });
+  m.def("supported_isas", [] {
+    std::vector<std::string> names;
+    for (Isa row : supported_isas()) names.emplace_back(isa_name(row));
+    return names;
+  });
+  m.def("cpu_features", &cpu_features);
+  m.def("allocator_stats", &allocator_info);
+  m.def("reset_peak", &reset_peak);
+  m.def("trim", &trim);
+  m.def("set_cancel", [](bool on) { cancel_flag() = on; });
+
+  py::class_<Plan>(m, "Plan")
+      .def("replay", &Plan::replay)
+      .def_property_readonly("ops", &Plan::ops)
+      .def_property_readonly("num_launches", &Plan::num_launches)
+      .def_property_readonly("intermediate_bytes", &Plan::intermediate_bytes);
+  py::class_<OpenRecording>(m, "Recording")
+      .def(py::init<>())
+      .def("open", [](OpenRecording& r) { set_open_recording(r.recording.get()); })
+      .def("close", [](OpenRecording& r) {
+        set_open_recording(nullptr);
+        return r.recording->close();
+      });
+
+  bind_tensor(m);
+  bind_ops(m);
+}
+
+}  // namespace lamina

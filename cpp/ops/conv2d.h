@@ -1,0 +1,47 @@
+// Convolution (cross-correlation) of images, NHWC, float32 and float64:
+//
+//   z[n,i,j,f] = sum over p, q, c of x[n, i sh + p dh - top, j sw + q dw - left, g C/groups + c] * w[p, q, c, f]
+//   y = activation(z + bias),   g = f / (F / groups) the filter's group, x zero outside the image
+//
+// x (N, H, W, C), w (KH, KW, C / groups, F), bias (F), y (N, OH, OW, F) with
+// OH = (H + top + bottom - (KH - 1) dh - 1) / sh + 1, OW alike. conv2d, conv2d_input_grad and conv2d_weight_grad are
+// each linear in two of x, w, dy and are each other's gradients.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "base/tensor.h"
+#include "ops/activation.h"
+
+namespace lamina {
+
+struct Conv2dWindow {
+  int64_t stride_h = 1, stride_w = 1;
+  int64_t dilation_h = 1, dilation_w = 1;
+  int64_t top = 0, bottom = 0, left = 0, right = 0;  // rows and columns of zeros around the image
+  int64_t groups = 1;
+};
+
+// Sets the padding of `window` for an image axis of h x w (kUnknown allowed) and a kh x kw kernel. "valid": none. "same"
+// as TensorFlow has it: OH = ceil(H / sh), total = (OH - 1) sh + (KH - 1) dh + 1 - H, the odd one at the bottom.
+Conv2dWindow conv2d_pad(Conv2dWindow window, std::string_view padding, int64_t h, int64_t w, int64_t kh, int64_t kw);
+
+Tensor conv2d(const Tensor& x, const Tensor& w, const std::optional<Tensor>& bias, const Conv2dWindow& window,
+              Activation activation = Activation::none);
+
+// dx = gradient of sum(dy * conv2d(x, w)) by x.
+Tensor conv2d_input_grad(const Tensor& dy, const Tensor& w, const Shape& x_shape, const Conv2dWindow& window);
+
+// dw = gradient of sum(dy * conv2d(x, w)) by w.
+Tensor conv2d_weight_grad(const Tensor& x, const Tensor& dy, const Shape& w_shape, const Conv2dWindow& window);
+
+// Gradients of the whole layer but the input's: dz = dy * f'(y) (dy itself without activation), db = sum of dz over
+// pixels, dw from dz, in one pass over dy. The input's is conv2d_input_grad(dz, w).
+struct Conv2dLayerGrad {
+  Tensor dw, db, dz;
+};
+Conv2dLayerGrad conv2d_layer_grad(const Tensor& x, const Tensor& dy, const Tensor& y, const Shape& w_shape,
+                                  const Conv2dWindow& window, Activation activation);
+
+}  // namespace lamina

@@ -1,0 +1,233 @@
+#include "ops/gemm.h"
+
+#include <algorithm>
+
+#include "base/dtype.h"
+#include "base/error.h"
+#include "base/parallel.h"
+#include "ops/dispatch.h"
+
+namespace lamina {
+
+LAMINA_KERNELS(GemmKernels, gemm_kernels)
+
+const GemmTypeKernels& gemm_kernels_of(DType dtype) {
+  return dtype == DType::kFloat32 ? gemm_kernels().f32 : gemm_kernels().f64;
+}
+
+namespace {
+
+// A panel of B, kBlockK x 2 vectors, shares L1 with a panel of A; kBlockN of them stay in L2 and L3.
+constexpr int64_t kBlockK = 256;
+constexpr int64_t kBlockN = 2048;
+constexpr int64_t kBlockM = 4096;  // rows of A packed at a time
+// Tiles of C handed to threads: their share of A and B fits L2.
+constexpr int64_t kTileM = 112;
+constexpr int64_t kTileN = 256;
+// Up to so many rows B is read in place; up to so many columns, A: packing would cost more than it saves.
+constexpr int64_t kDirectM = 48;
+constexpr int64_t kDirectN = 128;
+// K is split where C has fewer than kSplitTiles tiles, into slices of at least kSplitK.
+constexpr int64_t kSplitTiles = 16;
+constexpr int64_t kSplitK = 1024;
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// How one product is carried out; a function of its sizes and strides alone.
+struct Plan {
+  const GemmTypeKernels* kernels;
+  int64_t block_k, block_m, block_n;
+  int64_t tile_m, tile_n;
+  int64_t slices, slice_k;
+  int32_t rows, cols;
+  bool pack_a, pack_b;
+  size_t item, b_bytes, slice_bytes, part_bytes, total_bytes;
+};
+
+// Strides along axes of one element mean nothing: 1 lets them be read in place.
+GemmArgs with_unit_strides(GemmArgs g) {
+  if (g.m == 1) g.a_row = 1;
+  if (g.k == 1) g.a_col = 1;
+  if (g.n == 1) g.b_col = 1;
+  return g;
+}
+
+size_t align_bytes(int64_t elements, size_t item) {
+  return (static_cast<size_t>(elements) * item + 63) & ~size_t{63};
+}
+
+Plan make_plan(const GemmArgs& g) {
+  Plan p;
+  const GemmTypeKernels& kernels = gemm_kernels_of(g.dtype);
+  p.kernels = &kernels;
+  p.item = itemsize(g.dtype);
+
+  p.slices = 1;
+  if (g.k >= 2 * kSplitK) {
+    const int64_t tiles = ceil_div(g.m, kTileM) * ceil_div(g.n, kTileN);
+    if (tiles < kSplitTiles) p.slices = std::min(ceil_div(kSplitTiles, tiles), g.k / kSplitK);
+  }
+  p.slice_k = ceil_div(g.k, p.slices);
+  p.slices = ceil_div(g.k, p.slice_k);
+  p.block_k = p.slice_k <= kBlockK ? p.slice_k : ceil_div(p.slice_k, ceil_div(p.slice_k, kBlockK));
+
+  p.pack_b = g.b_col != 1 || (g.m > kDirectM && g.n > kernels.cols) ||
+             (!kernels.masked_loads && g.n % kernels.lanes != 0);
+  p.pack_a = (g.a_row != 1 && g.a_col != 1) || (g.n > kDirectN && g.m > kernels.direct_rows);
+  const int64_t rows = p.pack_a || g.a_row == 1 ? kernels.rows : kernels.direct_rows;
+  const bool few = !p.pack_b && g.m <= kernels.few_rows;
+  p.rows = static_cast<int32_t>(g.m <= rows ? g.m : ceil_div(g.m, ceil_div(g.m, rows)));
+  p.cols = few ? 2 * kernels.cols : kernels.cols;
+  p.block_m = p.pack_a ? std::min(g.m, kBlockM / p.rows * p.rows) : g.m;
+  p.block_n = p.pack_b ? std::min(g.n, kBlockN) : g.n;
+  p.tile_m = std::max<int64_t>(1, kTileM / p.rows) * p.rows;
+  p.tile_n = kTileN;
+
+  const int64_t a_size = p.pack_a ? ceil_div(p.block_m, p.rows) * p.rows * p.block_k : 0;
+  const int64_t b_size = p.pack_b ? ceil_div(p.block_n, p.cols) * p.cols * p.block_k : 0;
+  p.b_bytes = align_bytes(b_size, p.item);
+  p.slice_bytes = p.b_bytes + align_bytes(a_size, p.item);
+  p.part_bytes = p.slices > 1 ? align_bytes(g.m * g.n, p.item) : 0;
+  p.total_bytes = static_cast<size_t>(p.slices) * (p.slice_bytes + p.part_bytes);
+  return p;
+}
+
+const char* at(const void* base, int64_t elements, size_t item) {
+  return static_cast<const char*>(base) + elements * static_cast<int64_t>(item);
+}
+char* at(void* base, int64_t elements, size_t item) {
+  return static_cast<char*>(base) + elements * static_cast<int64_t>(item);
+}
+
+// Rough nanoseconds of so many multiply-adds: vectors at a third of the peak.
+double cost_of(double multiply_adds, const GemmTypeKernels& kernels) {
+  return multiply_adds / (2.0 * kernels.lanes);
+}
+
+// The product over k in [k_begin, k_end), `scratch` of slice_bytes.
+void multiply(const GemmArgs& g, const Plan& p, const void* a, const void* b, const void* bias, void* c,
+              int64_t c_row, int64_t k_begin, int64_t k_end, bool accumulate, bool finish, void* scratch) {
+  const size_t item = p.item;
+  void* packed_b = scratch;
+  void* packed_a = static_cast<char*>(scratch) + p.b_bytes;
+  for (int64_t jc = 0; jc < g.n; jc += p.block_n) {
+    const int64_t nc = std::min(p.block_n, g.n - jc);
+    for (int64_t pc = k_begin; pc < k_end; pc += p.block_k) {
+      const int64_t kc = std::min(p.block_k, k_end - pc);
+      for (int64_t ic = 0; ic < g.m; ic += p.block_m) {
+        const int64_t mc = std::min(p.block_m, g.m - ic);
+        const char* block_a = at(a, ic * g.a_row + pc * g.a_col, item);
+        const char* block_b = at(b, pc * g.b_row + jc * g.b_col, item);
+        const int64_t b_panels = p.pack_b && ic == 0 ? ceil_div(nc, p.cols) : 0;
+        const int64_t a_panels = p.pack_a ? ceil_div(mc, p.rows) : 0;
+        if (a_panels + b_panels > 0) {
+          // One item per panel of B, then of A.
+          const double panel_cost = 0.15 * static_cast<double>(kc * (b_panels > 0 ? p.cols : p.rows));
+          parallel_for(a_panels + b_panels, grain_for(panel_cost), [&](int64_t begin, int64_t end) {
+            const int64_t b_end = std::min(end, b_panels);
+            if (begin < b_end) {
+              const int64_t j = begin * p.cols;
+              p.kernels->pack({at(block_b, j * g.b_col, item), at(packed_b, j * kc, item),
+                               std::min(nc, b_end * p.cols) - j, kc, g.b_col, g.b_row, p.cols,
+                               p.kernels->lanes});
+            }
+            const int64_t first = std::max<int64_t>(begin - b_panels, 0), a_end = end - b_panels;
+            if (first < a_end) {
+              const int64_t i = first * p.rows;
+              p.kernels->pack({at(block_a, i * g.a_row, item), at(packed_a, i * kc, item),
+                               std::min(mc, a_end * p.rows) - i, kc, g.a_row, g.a_col, p.rows, 1});
+            }
+          });
+        }
+        GemmBlock block;
+        block.k = kc;
+        block.rows = p.rows;
+        block.cols = p.cols;
+        block.a_row = p.pack_a ? 1 : g.a_row;
+        block.a_col = p.pack_a ? p.rows : g.a_col;
+        block.a_panel = p.pack_a ? p.rows * kc : p.rows * g.a_row;
+        block.b_row = p.pack_b ? p.cols : g.b_row;
+        block.b_panel = p.pack_b ? p.cols * kc : p.cols;
+        block.c_row = c_row;
+        block.accumulate = accumulate || pc > k_begin;
+        block.last = finish && pc + kc >= k_end;
+        block.activation = g.activation;
+        const int64_t tiles_m = ceil_div(mc, p.tile_m), tiles_n = ceil_div(nc, p.tile_n);
+        const double tile_cost =
+            cost_of(static_cast<double>(std::min(mc, p.tile_m) * std::min(nc, p.tile_n) * kc), *p.kernels);
+        parallel_for(tiles_m * tiles_n, grain_for(tile_cost), [&](int64_t begin, int64_t end) {
+          for (int64_t t = begin; t < end; ++t) {
+            const int64_t i = t % tiles_m * p.tile_m, j = t / tiles_m * p.tile_n;
+            GemmBlock tile = block;
+            tile.m = std::min(p.tile_m, mc - i);
+            tile.n = std::min(p.tile_n, nc - j);
+            tile.a = p.pack_a ? at(packed_a, i * kc, item) : at(block_a, i * g.a_row, item);
+            tile.b = p.pack_b ? at(packed_b, j * kc, item) : at(block_b, j, item);
+            tile.c = at(c, (ic + i) * c_row + jc + j, item);
+            tile.bias = bias ? at(bias, jc + j, item) : nullptr;
+            p.kernels->multiply(tile);
+          }
+        });
+      }
+    }
+  }
+}
+
+// f(bias), or f(C + bias) where C accumulates: what is left to do when there is nothing to multiply.
+void finish_only(const GemmArgs& g, const void* bias, void* c) {
+  const GemmTypeKernels& kernels = gemm_kernels_of(g.dtype);
+  const size_t item = itemsize(g.dtype);
+  for (int64_t i = 0; i < g.m; ++i) {
+    char* row = at(c, i * g.c_row, item);
+    if (!g.accumulate) std::fill_n(row, g.n * item, char{0});
+    kernels.finish(g.activation, bias, row, g.c_row, 1, g.n);
+  }
+}
+
+}  // namespace
+
+size_t gemm_scratch_bytes(const GemmArgs& g) {
+  if (g.m == 0 || g.n == 0 || g.k == 0) return 0;
+  // Everything packed, split and padded is below this.
+  int64_t bound = 0;
+  check(!__builtin_mul_overflow(g.m + 256, g.n + 256, &bound) && bound < int64_t{1} << 56, "matmul",
+        "the product does not fit memory. Received: m=", g.m, ", n=", g.n, ", k=", g.k, ".");
+  return make_plan(with_unit_strides(g)).total_bytes;
+}
+
+double gemm_cost(const GemmArgs& g) {
+  const double multiply_adds = static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k);
+  return 30 + cost_of(multiply_adds, gemm_kernels_of(g.dtype));
+}
+
+void gemm_run(const GemmArgs& args, const void* a, const void* b, const void* bias, void* c, void* scratch) {
+  if (args.m == 0 || args.n == 0) return;
+  if (args.k == 0) return finish_only(args, bias, c);
+  const GemmArgs g = with_unit_strides(args);
+  const Plan p = make_plan(g);
+  if (p.slices == 1) return multiply(g, p, a, b, bias, c, g.c_row, 0, g.k, g.accumulate, true, scratch);
+
+  // Each slice of K makes a C of its own; they are added in order of k.
+  char* parts = static_cast<char*>(scratch) + p.slices * p.slice_bytes;
+  const double slice_cost =
+      cost_of(static_cast<double>(g.m * g.n) * static_cast<double>(p.slice_k), *p.kernels);
+  parallel_for(p.slices, grain_for(slice_cost), [&](int64_t begin, int64_t end) {
+    for (int64_t s = begin; s < end; ++s) {
+      multiply(g, p, a, b, nullptr, parts + s * p.part_bytes, g.n, s * p.slice_k,
+               std::min(g.k, (s + 1) * p.slice_k), false, false,
+               static_cast<char*>(scratch) + s * p.slice_bytes);
+    }
+  });
+  const bool finishes = bias || g.activation != Activation::none;
+  const int64_t stride = static_cast<int64_t>(p.part_bytes / p.item);
+  parallel_for(g.m, grain_for(0.2 * static_cast<double>(g.n * p.slices)), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      char* row = at(c, i * g.c_row, p.item);
+      p.kernels->combine(at(static_cast<const void*>(parts), i * g.n, p.item), stride, p.slices, row, g.n,
+                         g.accumulate);
+      if (finishes) p.kernels->finish(g.activation, bias, row, g.c_row, 1, g.n);
+    }
+  });
+}
+
+}  // namespace lamina

@@ -1,0 +1,95 @@
+// C = f(A B + bias), or C += A B: A [M, K], B [K, N] with any strides, C [M, N] with contiguous rows, bias
+// [N], float32 and float64.
+//
+// The five loops of BLIS around a micro-kernel that keeps a tile of C in registers (Goto & van de Geijn 2008,
+// Van Zee & van de Geijn 2015). An element of C is a chain of fma over k inside one block of K, the blocks
+// added in order, so its bits depend on K (and, where K is split, on M and N), never on threads or on how C
+// is cut.
+//
+// For ops that multiply inside their own run_<op>: gemm_scratch_bytes() where the launch is made, then
+// gemm_run() from anywhere: it splits over threads, or runs in the caller when that is already a chunk of a
+// parallel_for.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "ops/activation.h"
+
+namespace lamina {
+
+enum class DType : uint8_t;
+
+struct GemmArgs {
+  DType dtype{};  // float32 or float64
+  int64_t m = 0, n = 0, k = 0;
+  int64_t a_row = 0, a_col = 0;  // A(i, k) at a[i * a_row + k * a_col]
+  int64_t b_row = 0, b_col = 0;  // B(k, j) at b[k * b_row + j * b_col]
+  int64_t c_row = 0;             // C(i, j) at c[i * c_row + j]
+  bool accumulate = false;       // C += A B; then bias and activation see the sum
+  Activation activation = Activation::none;
+};
+
+// Bytes of scratch, 64-byte aligned, that gemm_run needs; depends on the arguments alone. Often 0 for small
+// sizes.
+size_t gemm_scratch_bytes(const GemmArgs& args);
+
+// bias: n elements, or null. C overlaps none of the others. K = 0 gives f(bias).
+void gemm_run(const GemmArgs& args, const void* a, const void* b, const void* bias, void* c, void* scratch);
+
+// Rough nanoseconds on one thread, for parallel_for grains.
+double gemm_cost(const GemmArgs& args);
+
+// What one call of a kernel multiplies: C[m, n] (+)= A[m, k] B[k, n], A in panels of `rows` rows, B in panels
+// of `cols` columns. Operands in place and packed differ in their strides only:
+//
+//   packed A: panel p at a + p * rows * k, element (i, k) at [k * rows + i]
+//   packed B: panel p at b + p * cols * k, element (k, j) at [k * cols + j], zeros up to a whole vector
+struct GemmBlock {
+  const void *a, *b, *bias;
+  void* c;
+  int64_t m, n, k;
+  int64_t a_panel, a_row, a_col;  // a_row or a_col is 1
+  int64_t b_panel, b_row;
+  int64_t c_row;
+  int32_t rows, cols;
+  bool accumulate;  // add to C instead of overwriting it
+  bool last;        // apply bias (unless null) and activation
+  Activation activation;
+};
+
+// Panels of `width` vectors-to-be out of a matrix whose element (w, k) is src[w * w_step + k * k_step], w <
+// count: panel p holds [k][width] elements at dst + p * width * k. Lanes past count are zero up to the next
+// multiple of `pad`.
+struct GemmPack {
+  const void* src;
+  void* dst;
+  int64_t count, k;
+  int64_t w_step, k_step;
+  int32_t width, pad;
+};
+
+struct GemmTypeKernels {
+  int32_t lanes;        // elements per vector
+  int32_t rows, cols;   // the register tile
+  int32_t direct_rows;  // rows at a time where A's rows are contiguous and read in place
+  int32_t few_rows;     // up to so many rows, a tile may have 2 * cols columns
+  bool masked_loads;    // partial vectors load at full speed: B may be read in place for any n
+  void (*pack)(const GemmPack&);
+  void (*multiply)(const GemmBlock&);
+  // g = dy * f'(y) (g null: not stored), sums[n] = column sums of g, over m rows; all rows contiguous of
+  // length n.
+  void (*grad)(Activation f, const void* dy, const void* y, void* g, void* sums, int64_t m, int64_t n);
+  // y[i] = sum over b < blocks of parts[b * stride + i], i < n, in order of b; added to y where accumulate.
+  void (*combine)(const void* parts, int64_t stride, int64_t blocks, void* y, int64_t n, bool accumulate);
+  // c = f(c + bias) on m rows.
+  void (*finish)(Activation f, const void* bias, void* c, int64_t c_row, int64_t m, int64_t n);
+};
+
+struct GemmKernels {
+  GemmTypeKernels f32, f64;
+};
+
+const GemmTypeKernels& gemm_kernels_of(DType dtype);
+
+}  // namespace lamina

@@ -1,0 +1,74 @@
+#include "ops/launch.h"
+
+#include "base/allocator.h"
+#include "base/parallel.h"
+#include "plan/recording.h"
+
+namespace lamina {
+
+InterpreterHooks interpreter_hooks;
+
+namespace {
+
+constexpr size_t kInlineOperands = 16;
+// Below this many bytes of operands a launch is over before a lock handover would pay.
+constexpr size_t kReleaseBytes = 64 << 10;
+
+struct Scratch {
+  explicit Scratch(size_t n) : bytes(n), data(n ? allocate(n) : nullptr) {}
+  ~Scratch() {
+    if (data) deallocate(data, bytes);
+  }
+  Scratch(const Scratch&) = delete;
+  size_t bytes;
+  void* data;
+};
+
+struct InterpreterReleased {
+  explicit InterpreterReleased(bool wanted)
+      : state(wanted && interpreter_hooks.release ? interpreter_hooks.release() : nullptr) {}
+  ~InterpreterReleased() {
+    if (state) interpreter_hooks.acquire(state);
+  }
+  InterpreterReleased(const InterpreterReleased&) = delete;
+  void* state;
+};
+
+}  // namespace
+
+Status run_launch(RunFn run, const void* args, Buffers buffers, size_t bytes_touched) {
+  InterpreterReleased released(bytes_touched >= kReleaseBytes);
+  DenormalGuard flush;
+  return run(args, buffers);
+}
+
+void check_status(const char* op, const Status& status) {
+  check(status.what == nullptr, op, status.what, " Received: value=", status.value, " at element ",
+        status.index, ".");
+}
+
+void launch(const Launch& l) {
+  const size_t n = l.num_reads + l.num_writes;
+  void* inline_address[kInlineOperands];
+  Scratch spill(n > kInlineOperands ? n * sizeof(void*) : 0);
+  void** address = n > kInlineOperands ? static_cast<void**>(spill.data) : inline_address;
+  size_t bytes = 0;
+  for (size_t i = 0; i < n; ++i) {
+    const Tensor& t = i < l.num_reads ? *l.reads[i] : *l.writes[i - l.num_reads];
+    if (t.is_symbolic()) return;
+    address[i] = t.data();
+    bytes += t.storage()->bytes;
+  }
+  for (size_t i = 0; i < l.num_writes; ++i) {
+    Storage* s = l.writes[i]->storage().get();
+    check(!s->readonly, l.op, "cannot write into read-only memory. Received: a tensor that borrows it.");
+  }
+  Scratch scratch(l.scratch_bytes);
+  if (Recording* recording = open_recording()) recording->append(l);
+  check_status(l.op, run_launch(l.run, l.args, Buffers{address, scratch.data}, bytes));
+  for (size_t i = 0; i < l.num_writes; ++i) {
+    l.writes[i]->storage()->version.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
+}  // namespace lamina

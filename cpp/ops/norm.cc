@@ -1,0 +1,274 @@
+#include "ops/norm.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "base/parallel.h"
+#include "base/tensor.h"
+#include "ops/dispatch.h"
+#include "ops/launch.h"
+#include "ops/layout.h"
+
+namespace lamina {
+
+LAMINA_KERNELS(NormKernels, norm_kernels)
+
+namespace {
+
+constexpr double kCost = 0.15;  // rough ns per element and pass
+
+struct NormArgs {
+  DType dtype;
+  int64_t M, C;
+  double momentum, epsilon;
+  bool scales, shifts, moves, training;  // gamma, beta, moving statistics are there
+  int64_t blocks() const { return (M + kNormBlock - 1) / kNormBlock; }
+  int64_t groups() const { return (C + kNormGroup - 1) / kNormGroup; }
+};
+
+template <class T>
+const NormKernels::Table& table() {
+  if constexpr (sizeof(T) == 4) return norm_kernels().f32;
+  return norm_kernels().f64;
+}
+
+// Calls f(first row, end, first channel, end, offset of the block's partial sums) for every block and channel
+// group.
+template <class F>
+void each_block(const NormArgs& a, F f) {
+  const int64_t groups = a.groups();
+  const double cost = 2 * kCost * static_cast<double>(kNormBlock * std::min(kNormGroup, a.C));
+  parallel_for(a.blocks() * groups, grain_for(cost), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t block = i / groups, c0 = i % groups * kNormGroup, row = block * kNormBlock;
+      f(row, std::min(row + kNormBlock, a.M), c0, std::min(c0 + kNormGroup, a.C), 2 * block * a.C);
+    }
+  });
+}
+
+// Calls f(c0, c1) for every channel group.
+template <class F>
+void each_group(const NormArgs& a, F f) {
+  const double cost = static_cast<double>(a.blocks() * kNormGroup);
+  parallel_for(a.groups(), grain_for(cost + 100), [&](int64_t begin, int64_t end) {
+    for (int64_t g = begin; g < end; ++g) f(g * kNormGroup, std::min((g + 1) * kNormGroup, a.C));
+  });
+}
+
+template <class F>
+void each_row(const NormArgs& a, F f) {
+  parallel_for(a.M, grain_for(kCost * static_cast<double>(a.C)), f);
+}
+
+struct Moments {
+  double mean[kNormGroup] = {}, m2[kNormGroup] = {};
+};
+
+// Moments of channels [c0, c1) from the blocks' (sum, m2): with counts n and k of what is joined,
+// mean += d k / (n + k) and m2 += m2' + d^2 n k / (n + k), where d is the difference of the means.
+template <class T>
+Moments combine(const NormArgs& a, const T* partial, int64_t c0, int64_t c1) {
+  Moments r;
+  for (int64_t b = 0; b < a.blocks(); ++b) {
+    const double n = static_cast<double>(b * kNormBlock);
+    const double k = static_cast<double>(std::min(kNormBlock, a.M - b * kNormBlock));
+    const double mean_weight = k / (n + k), m2_weight = n * k / (n + k);
+    const T *sum = partial + 2 * b * a.C + c0, *m2 = sum + a.C;
+    for (int64_t c = 0; c < c1 - c0; ++c) {
+      const double d = sum[c] / k - r.mean[c];
+      r.mean[c] += d * mean_weight;
+      r.m2[c] += m2[c] + d * d * m2_weight;
+    }
+  }
+  return r;
+}
+
+template <class T>
+void move(T* moving, double value, double momentum) {
+  *moving = static_cast<T>(*moving * momentum + value * (1 - momentum));
+}
+
+// Reads x, gamma, beta, [moving mean, moving var]; writes y, mean, rstd, [moving mean, moving var].
+template <class T>
+Status run_forward(const NormArgs& a, Buffers b) {
+  const T *x = b.at<T>(0), *gamma = b.at<T>(1), *beta = b.at<T>(2);
+  T *y = b.at<T>(5), *mean = b.at<T>(6), *rstd = b.at<T>(7);
+  T *moving_mean = b.at<T>(3), *moving_var = b.at<T>(4);
+  T *scale = static_cast<T*>(b.scratch), *shift = scale + a.C, *partial = shift + a.C;
+  if (a.training) {
+    moving_mean = b.at<T>(8), moving_var = b.at<T>(9);
+    each_block(a, [&](int64_t row, int64_t end, int64_t c0, int64_t c1, int64_t at) {
+      table<T>().moments(x, a.C, row, end, c0, c1, partial + at, partial + at + a.C);
+    });
+  }
+  each_group(a, [&](int64_t c0, int64_t c1) {
+    const Moments moments = a.training ? combine(a, partial, c0, c1) : Moments();
+    for (int64_t c = c0; c < c1; ++c) {
+      double m = moving_mean[c], var = moving_var[c];
+      if (a.training) {
+        m = moments.mean[c - c0];
+        var = a.M > 0 ? moments.m2[c - c0] / static_cast<double>(a.M) : 0;
+        if (a.moves && a.M > 0) {
+          move(moving_mean + c, m, a.momentum);
+          move(moving_var + c, var, a.momentum);
+        }
+      }
+      mean[c] = static_cast<T>(m);
+      rstd[c] = static_cast<T>(1 / std::sqrt(var + a.epsilon));
+      scale[c] = a.scales ? gamma[c] * rstd[c] : rstd[c];
+      shift[c] = a.shifts ? beta[c] : T(0);
+    }
+  });
+  each_row(a,
+           [&](int64_t begin, int64_t end) { table<T>().apply(x, mean, scale, shift, y, a.C, begin, end); });
+  return {};
+}
+
+// Reads dy, x, gamma, mean, rstd; writes dx, dgamma, dbeta.
+template <class T>
+Status run_grad(const NormArgs& args, Buffers buffers) {
+  const T *dy = buffers.at<T>(0), *x = buffers.at<T>(1), *gamma = buffers.at<T>(2), *mean = buffers.at<T>(3),
+          *rstd = buffers.at<T>(4);
+  T *dx = buffers.at<T>(5), *dgamma = buffers.at<T>(6), *dbeta = buffers.at<T>(7);
+  const int64_t C = args.C;
+  // dx = (dy - b - (x - mean) k) a
+  T *a = static_cast<T*>(buffers.scratch), *b = a + C, *k = b + C, *partial = k + C;
+  each_block(args, [&](int64_t row, int64_t end, int64_t c0, int64_t c1, int64_t at) {
+    table<T>().grad_sums(dy, x, mean, C, row, end, c0, c1, partial + at, partial + at + C);
+  });
+  each_group(args, [&](int64_t c0, int64_t c1) {
+    double sums[2][kNormGroup] = {};
+    for (int64_t block = 0; block < args.blocks(); ++block) {
+      const T* part = partial + 2 * block * C + c0;
+      for (int64_t c = 0; c < c1 - c0; ++c) {
+        sums[0][c] += part[c];
+        sums[1][c] += part[c + C];
+      }
+    }
+    const double count = args.training ? static_cast<double>(args.M) : INFINITY;  // inference: b = k = 0
+    for (int64_t c = c0; c < c1; ++c) {
+      const double r = rstd[c], sum_dy = sums[0][c - c0], sum_dyxhat = sums[1][c - c0] * r;
+      dbeta[c] = static_cast<T>(sum_dy);
+      dgamma[c] = static_cast<T>(sum_dyxhat);
+      a[c] = args.scales ? gamma[c] * rstd[c] : rstd[c];
+      b[c] = static_cast<T>(sum_dy / count);
+      k[c] = static_cast<T>(sum_dyxhat * r / count);
+    }
+  });
+  each_row(args,
+           [&](int64_t begin, int64_t end) { table<T>().grad(dy, x, mean, a, b, k, dx, C, begin, end); });
+  return {};
+}
+
+// The permutation that brings `axis` to the end, or (inverse) back.
+Dims axis_last(int rank, int axis, bool inverse) {
+  Dims axes;
+  for (int i = 0; i < rank; ++i) {
+    if (i != axis) axes.push_back(i);
+  }
+  axes.push_back(axis);
+  if (!inverse) return axes;
+  Dims back(rank, 0);
+  for (int i = 0; i < rank; ++i) back[static_cast<int>(axes[i])] = i;
+  return back;
+}
+
+Tensor rows(const Tensor& x, int axis) {
+  return contiguous(axis == x.rank() - 1 ? x : x.transpose(axis_last(x.rank(), axis, false)));
+}
+Tensor unrows(const Tensor& y, int axis) {
+  return axis == y.rank() - 1 ? y : y.transpose(axis_last(y.rank(), axis, true));
+}
+NormArgs norm_args(const char* op, const Tensor& x, int axis) {
+  check_computes(op, x.dtype());
+  check(x.dim(axis) != kUnknown, op, "the channel axis must have a known size. Received: x.shape=", x.shape(),
+        ", axis=", axis, ".");
+  NormArgs a{};
+  a.dtype = x.dtype();
+  a.C = x.dim(axis);
+  a.M = 1;
+  for (int i = 0; i < x.rank(); ++i) {
+    if (i != axis) a.M = x.dim(i) == kUnknown || a.M == kUnknown ? kUnknown : a.M * x.dim(i);
+  }
+  return a;
+}
+
+void check_channels(const char* op, const char* name, const Tensor& t, const NormArgs& a) {
+  check(t.shape() == Shape{a.C} && t.dtype() == a.dtype && (t.is_symbolic() || t.is_contiguous()), op, name,
+        " must be contiguous, with one ", a.dtype, " per channel, shape (", a.C, ",). Received: ", name,
+        ".shape=", t.shape(), " ", t.dtype(), ".");
+}
+
+// Bytes of `vectors` rows of C values and two per block.
+size_t scratch_bytes(const NormArgs& a, int64_t vectors, bool partials) {
+  const int64_t per_channel = vectors + (partials ? 2 * a.blocks() : 0);
+  return static_cast<size_t>(num_elements({per_channel, a.C})) * itemsize(a.dtype);
+}
+
+}  // namespace
+
+std::tuple<Tensor, Tensor, Tensor> batch_norm(const Tensor& x_in, const Tensor* gamma, const Tensor* beta,
+                                              const Tensor* moving_mean, const Tensor* moving_var,
+                                              int axis_in, double momentum, double epsilon, bool training) {
+  const int axis = normalize_axis("batch_norm", axis_in, x_in.rank());
+  NormArgs a = norm_args("batch_norm", x_in, axis);
+  const std::pair<const char*, const Tensor*> operands[] = {
+      {"gamma", gamma}, {"beta", beta}, {"moving_mean", moving_mean}, {"moving_variance", moving_var}};
+  for (const auto& [name, t] : operands) {
+    if (t) check_channels("batch_norm", name, *t, a);
+  }
+  a.moves = moving_mean && moving_var;
+  check(training || a.moves, "batch_norm",
+        "inference needs moving_mean and moving_variance. Received: None.");
+  a.momentum = momentum, a.epsilon = epsilon, a.training = training;
+  a.scales = gamma != nullptr, a.shifts = beta != nullptr;
+  Tensor mean = Tensor::like({a.C}, a.dtype, x_in), rstd = Tensor::like({a.C}, a.dtype, x_in);
+  if (x_in.is_symbolic()) return {Tensor::symbolic(x_in.shape(), a.dtype), mean, rstd};
+  const Tensor x = rows(x_in, axis);
+  const Tensor y = Tensor::empty(x.shape(), a.dtype);
+  // Operands that are not there are stood for by x (read) and mean (written); the flags say so.
+  const Tensor *g = gamma ? gamma : &x, *b = beta ? beta : &x;
+  const Tensor *mm = a.moves ? moving_mean : &mean, *mv = a.moves ? moving_var : &rstd;
+  const auto go = [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    if (training) {
+      launch<run_forward<T>>("batch_norm", a, {&x, g, b, &x, &x}, {&y, &mean, &rstd, mm, mv},
+                             scratch_bytes(a, 2, true));
+    } else {
+      launch<run_forward<T>>("batch_norm", a, {&x, g, b, mm, mv}, {&y, &mean, &rstd},
+                             scratch_bytes(a, 2, false));
+    }
+  };
+  a.dtype == DType::kFloat32 ? go(TypeTag<float>{}) : go(TypeTag<double>{});
+  return {unrows(y, axis), mean, rstd};
+}
+
+std::tuple<Tensor, Tensor, Tensor> batch_norm_grad(const Tensor& dy_in, const Tensor& x_in,
+                                                   const Tensor* gamma, const Tensor& mean,
+                                                   const Tensor& rstd, int axis_in, bool training) {
+  const char* op = "batch_norm_grad";
+  const int axis = normalize_axis(op, axis_in, x_in.rank());
+  NormArgs a = norm_args(op, x_in, axis);
+  check(dy_in.shape() == x_in.shape() && dy_in.dtype() == x_in.dtype(), op,
+        "the output's gradient must have the input's shape and dtype. Received: dy.shape=", dy_in.shape(),
+        " ", dy_in.dtype(), ", x.shape=", x_in.shape(), " ", x_in.dtype(), ".");
+  if (gamma) check_channels(op, "gamma", *gamma, a);
+  check_channels(op, "mean", mean, a);
+  check_channels(op, "rstd", rstd, a);
+  a.scales = gamma != nullptr, a.training = training;
+  Tensor dgamma = Tensor::like({a.C}, a.dtype, x_in, dy_in),
+         dbeta = Tensor::like({a.C}, a.dtype, x_in, dy_in);
+  if (dgamma.is_symbolic()) return {Tensor::symbolic(x_in.shape(), a.dtype), dgamma, dbeta};
+  const Tensor x = rows(x_in, axis), dy = rows(dy_in, axis);
+  const Tensor dx = Tensor::empty(x.shape(), a.dtype);
+  const Tensor* g = gamma ? gamma : &x;
+  const auto go = [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    launch<run_grad<T>>(op, a, {&dy, &x, g, &mean, &rstd}, {&dx, &dgamma, &dbeta}, scratch_bytes(a, 3, true));
+  };
+  a.dtype == DType::kFloat32 ? go(TypeTag<float>{}) : go(TypeTag<double>{});
+  return {unrows(dx, axis), dgamma, dbeta};
+}
+
+}  // namespace lamina

@@ -1,0 +1,168 @@
+// exp, log and their kin over Vec<float>, written once for every row, and over Vec<double> by libm lane by
+// lane (gradient checks only).
+//
+// The float functions are within 2.5 units in the last place wherever argument and true result are normal
+// numbers, and follow C's Annex F at zeros, infinities, NaN, overflow and underflow. Argument reductions are
+// those of Cody and Waite, "Software Manual for the Elementary Functions" (1980), with the two-part ln 2 of
+// the Cephes library (its first part has 9 bits, so its product with an exponent is exact). Every polynomial
+// is a minimax fit of our own: Remez exchange at 150 bits on the error relative to the function, rounded to
+// float; each is given with its error.
+#pragma once
+
+#include "vec.h"
+
+namespace lamina {
+namespace {
+
+constexpr float kInfF = __builtin_inff();
+constexpr float kNaNF = __builtin_nanf("");
+constexpr float kLog2e = 1.44269504f;
+constexpr float kLn2High = 0.693359375f;
+constexpr float kLn2Low = -2.12194440e-4f;  // ln 2 - kLn2High
+
+// c[0] + x * (c[1] + x * (...)), Horner's rule.
+template <int N>
+LAMINA_INLINE VecF polynomial(VecF x, const float (&c)[N]) {
+  VecF r = c[N - 1];
+  for (int i = N - 2; i >= 0; --i) r = fma(r, x, c[i]);
+  return r;
+}
+
+// x = n ln 2 + r with integral n and |r| <= ln 2 / 2.
+LAMINA_INLINE VecF reduce_ln2(VecF x, VecF& n) {
+  n = round_even(x * kLog2e);
+  return fnma(n, kLn2Low, fnma(n, kLn2High, x));
+}
+
+LAMINA_INLINE VecF exp(VecF x) {
+  // e^r = 1 + r + r^2 Q(r), relative error 2^-28.
+  constexpr float kQ[] = {0x1.fffffcp-2f, 0x1.555492p-3f, 0x1.5558f2p-5f, 0x1.123a20p-7f, 0x1.6a23d6p-10f};
+  // Outside these bounds the result is 0 or infinity, which the scaling still produces.
+  x = clamp(x, -104.0f, 89.0f);
+  VecF n;
+  const VecF r = reduce_ln2(x, n);
+  const VecF q = fma(polynomial(r, kQ), r, 1.0f);
+  return scale_by_power(fma(q, r, 1.0f), n);
+}
+
+// e^r - 1 = r + r^2 Q(r) for |r| <= ln 2 / 2, relative error 2^-31.
+LAMINA_INLINE VecF expm1_reduced(VecF r) {
+  constexpr float kQ[] = {0x1p-1f,        0x1.555554p-3f,  0x1.5554b0p-5f,
+                          0x1.11118ap-7f, 0x1.6d7244p-10f, 0x1.a0330ep-13f};
+  return fma(polynomial(r, kQ), r * r, r);
+}
+
+// e^x - 1 for -17.5 <= x <= 89: 2^n (e^r - 1) + (2^n - 1), with 2^(n-1) in its place so that n = 128 does not
+// overflow.
+LAMINA_INLINE VecF expm1_bounded(VecF x) {
+  VecF n;
+  const VecF p = expm1_reduced(reduce_ln2(x, n));
+  const VecF half = bit_cast<float>((to_int(n) + 126) << 23);
+  const VecF r = fma(half, p, half - 0.5f);
+  return r + r;
+}
+
+LAMINA_INLINE VecF expm1(VecF x) {
+  return copysign(expm1_bounded(clamp(x, -17.5f, 89.0f)), x);  // the sign of -0
+}
+
+// x = 2^e (1 + f) with sqrt(1/2) <= 1 + f < sqrt(2), for positive normal x.
+LAMINA_INLINE VecI split_exponent(VecF x, VecF& f) {
+  const VecI bits = bit_cast<int32_t>(x);
+  const VecI e = (bits - 0x3f3504f3) >> 23;
+  f = bit_cast<float>(bits - (e << 23)) - 1.0f;
+  return e;
+}
+
+// e ln 2 + log(1 + f) + correction, where log(1 + f) = f - f^2 / 2 + f^3 P(f), relative error 2^-27.
+LAMINA_INLINE VecF log_sum(VecF e, VecF f, VecF correction) {
+  constexpr float kP[] = {0x1.555554p-2f, -0x1.000226p-2f, 0x1.99a008p-3f, -0x1.547246p-3f,
+                          0x1.22da18p-3f, -0x1.0d853ap-3f, 0x1.055b86p-3f, -0x1.38b5e2p-4f};
+  const VecF f2 = f * f;
+  VecF y = fma(polynomial(f, kP), f2 * f, correction);
+  y = fma(e, kLn2Low, y);
+  y = fnma(0.5f, f2, y);
+  return fma(e, kLn2High, f + y);
+}
+
+// What r, computed as for a positive finite x, becomes for every x: log's values at the edges.
+LAMINA_INLINE VecF log_edges(VecF x, VecF r) {
+  r = select(x < kInfF, r, x);
+  return select(x > 0.0f, r, select(x == 0.0f, VecF(-kInfF), VecF(kNaNF)));
+}
+
+LAMINA_INLINE VecF log(VecF x) {
+  const Mask<float> subnormal = x < 0x1p-126f;
+  VecF f;
+  const VecI e = split_exponent(select(subnormal, x * 0x1p23f, x), f);
+  const VecF n = to_float(e) - select(subnormal, VecF(23.0f), VecF(0.0f));
+  return log_edges(x, log_sum(n, f, 0.0f));
+}
+
+// log(u + c) for u = 1 + x rounded and c what the rounding lost; for -1 < x < infinity.
+LAMINA_INLINE VecF log1p_bounded(VecF x) {
+  const VecF u = x + 1.0f;
+  const VecF c = select(x < 1.0f, x - (u - 1.0f), 1.0f - (u - x));
+  VecF f;
+  const VecI e = split_exponent(u, f);
+  // c / u = c 2^-e / (1 + f); c is below one unit of u, so two terms of the quotient's series are enough.
+  const VecF scaled = c * bit_cast<float>((127 - min(e, 127)) << 23);
+  return log_sum(to_float(e), f, scaled * fnma(f, 1.0f - f, 1.0f));
+}
+
+LAMINA_INLINE VecF log1p(VecF x) {
+  return copysign(log_edges(x + 1.0f, log1p_bounded(x)), x);  // the sign of -0
+}
+
+// (e^2a - 1) / (e^2a + 1) for a = |x|; from 9.1 on the result rounds to 1.
+LAMINA_INLINE VecF tanh(VecF x) {
+  const VecF a = min_or_second(9.1f, abs(x));
+  const VecF e = expm1_bounded(a + a);
+  return copysign(e / (e + 2.0f), x);
+}
+
+// 1 / (1 + e^-x), for x < 0 as e^x / (1 + e^x), which stays accurate down to the subnormals.
+LAMINA_INLINE VecF sigmoid(VecF x) {
+  const VecF e = exp(-abs(x));
+  return select(x < 0.0f, e, VecF(1.0f)) / (e + 1.0f);
+}
+
+// log(1 + e^x) = max(x, 0) + log(1 + e^-|x|); the maximum carries NaN.
+LAMINA_INLINE VecF softplus(VecF x) { return max(x, 0.0f) + log1p_bounded(exp(-abs(x))); }
+
+// a = |x| < 0.9: a + a P(a^2), relative error 2^-26. Above: 1 - exp(-Q(a)) with Q = -log(erfc), relative
+// error of the result 2^-29; from 3.95 on it rounds to 1.
+LAMINA_INLINE VecF erf(VecF x) {
+  constexpr float kP[] = {0x1.06eba6p-3f,  -0x1.8126fap-2f, 0x1.ce1dd2p-4f,
+                          -0x1.b6bee2p-6f, 0x1.4876c8p-8f,  -0x1.3f4f6cp-11f};
+  constexpr float kQ[] = {0x1.5d19f8p-13f, 0x1.20b750p+0f, 0x1.4621c0p-1f,  0x1.aa72f8p-4f,
+                          -0x1.6d9c80p-6f, 0x1.91cc2ap-9f, -0x1.9fb146p-13f};
+  const VecF a = min_or_second(3.95f, abs(x));
+  const VecF near = fma(a, polynomial(a * a, kP), a);
+  const VecF far = VecF(1.0f) - exp(-polynomial(a, kQ));
+  return copysign(select(a < 0.9f, near, far), x);
+}
+
+LAMINA_INLINE VecD exp(VecD x) {
+  return map_lanes(x, [](double v) { return __builtin_exp(v); });
+}
+LAMINA_INLINE VecD expm1(VecD x) {
+  return map_lanes(x, [](double v) { return __builtin_expm1(v); });
+}
+LAMINA_INLINE VecD log(VecD x) {
+  return map_lanes(x, [](double v) { return __builtin_log(v); });
+}
+LAMINA_INLINE VecD log1p(VecD x) {
+  return map_lanes(x, [](double v) { return __builtin_log1p(v); });
+}
+LAMINA_INLINE VecD tanh(VecD x) {
+  return map_lanes(x, [](double v) { return __builtin_tanh(v); });
+}
+LAMINA_INLINE VecD erf(VecD x) {
+  return map_lanes(x, [](double v) { return __builtin_erf(v); });
+}
+LAMINA_INLINE VecD sigmoid(VecD x) { return VecD(1.0) / (exp(-x) + 1.0); }
+LAMINA_INLINE VecD softplus(VecD x) { return max(x, 0.0) + log1p(exp(-abs(x))); }
+
+}  // namespace
+}  // namespace lamina

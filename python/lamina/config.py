@@ -1,0 +1,59 @@
+"""Settings of the process: threads and the precision of matrix products."""
+
+from __future__ import annotations
+
+from . import _core
+
+_PRECISIONS = ("highest", "high", "medium", "low")
+_precision = "high"
+
+
+def set_num_threads(n):
+    """Sets how many threads an op may use, from the next op on. Results do not depend on it.
+
+    Args:
+        n: int >= 1. The default is what the process may use: its CPU affinity mask and cgroup quota.
+
+    Example:
+        >>> import lamina as lm
+        >>> lm.set_num_threads(1)
+    """
+    if isinstance(n, bool) or not hasattr(n, "__index__"):
+        raise TypeError(f"[set_num_threads] n must be an integer. Received: n={n!r}.")
+    _core.set_num_threads(n.__index__())
+
+
+def get_num_threads():
+    """The number of threads an op may use."""
+    return _core.num_threads()
+
+
+def set_matmul_precision(precision):
+    """Sets how float32 matrix products may be computed.
+
+    Args:
+        precision: `"highest"` (float32 FMA), `"high"` (the default: error no larger than the FMA chain's),
+            `"medium"` or `"low"`. Every level is computed as `"highest"` until the faster paths are built, which
+            satisfies each level's promise.
+
+    Raises:
+        ValueError: for another name.
+
+    Example:
+        >>> import lamina as lm
+        >>> lm.set_matmul_precision("highest")
+        >>> lm.get_matmul_precision()
+        'highest'
+        >>> lm.set_matmul_precision("high")
+    """
+    global _precision
+    if precision not in _PRECISIONS:
+        raise ValueError(
+            f"[set_matmul_precision] expects one of {', '.join(_PRECISIONS)}. Received: precision={precision!r}."
+        )
+    _precision = precision
+
+
+def get_matmul_precision():
+    """The precision set by `set_matmul_precision`."""
+    return _precision

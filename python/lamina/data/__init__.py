@@ -1,0 +1,6 @@
+"""Input pipelines over NumPy arrays."""
+
+from . import seeding
+from .dataset import AUTOTUNE, INFINITE_CARDINALITY, UNKNOWN_CARDINALITY, Dataset
+
+__all__ = ["AUTOTUNE", "INFINITE_CARDINALITY", "UNKNOWN_CARDINALITY", "Dataset", "seeding"]

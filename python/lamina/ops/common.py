@@ -1,0 +1,131 @@
+"""What op functions share: operands, and the two elementwise patterns."""
+
+from __future__ import annotations
+
+from .. import _core
+from ..autograd import fused_grad, record
+from ..tensor import FLOATING, Tensor, convert_to_tensor
+
+
+def tensor(x):
+    """x as a Tensor."""
+    return x if isinstance(x, Tensor) else convert_to_tensor(x)
+
+
+def floating(x):
+    """x as a floating Tensor; integers become float32, as in Keras."""
+    x = tensor(x)
+    if x._core.dtype in FLOATING:
+        return x
+    return Tensor(_core.cast(x._core, "float32"))
+
+
+def operands(x1, x2):
+    """Two operands of one op. Python numbers are weak: they take the other operand's type where it can hold them."""
+    if not isinstance(x1, Tensor):
+        x1 = _weak(x1, x2) if isinstance(x1, (int, float)) and isinstance(x2, Tensor) else convert_to_tensor(x1)
+    if not isinstance(x2, Tensor):
+        x2 = _weak(x2, x1) if isinstance(x2, (int, float)) else convert_to_tensor(x2)
+    return x1, x2
+
+
+def _weak(number, other):
+    dtype = other._core.dtype
+    if dtype not in FLOATING:
+        if isinstance(number, float):
+            dtype = "float32"
+        elif dtype == "bool" and not isinstance(number, bool):
+            dtype = "int32"
+    return Tensor(_core.scalar(number, dtype))
+
+
+def sum_to(x, shape):
+    """Sums away what broadcasting added: the gradient of broadcasting to x's shape from `shape`."""
+    if x._core.shape == shape:
+        return x
+    return record("sum_to", _core.sum_to(x._core, shape), (x,), lambda dy, full=x.shape: broadcast_to(dy, full))
+
+
+def broadcast_to(x, shape):
+    """Repeats axes of size 1 up to `shape` (NumPy's rule).
+
+    Args:
+        x: tensor.
+        shape: tuple of sizes.
+
+    Returns:
+        Tensor that shares x's memory.
+
+    Raises:
+        ValueError: where an axis is neither equal nor 1.
+
+    Example:
+        >>> import lamina as lm
+        >>> lm.ops.broadcast_to(lm.convert_to_tensor([[1], [2]]), (2, 3)).shape
+        (2, 3)
+    """
+    x = tensor(x)
+    return record("broadcast_to", x._core.expand(tuple(shape)), (x,), lambda dy, back=x.shape: sum_to(dy, back))
+
+
+def binary(op, kernel, x1, x2, grad):
+    """One broadcasting op of two tensors; grad(dy, x1, x2) gives both gradients in the output's shape."""
+    if not (isinstance(x1, Tensor) and isinstance(x2, Tensor)):
+        x1, x2 = operands(x1, x2)
+    if x1._source is None and x2._source is None:
+        return Tensor(kernel(x1._core, x2._core))
+    core1, core2 = x1._core, x2._core
+    y = kernel(core1, core2)
+    if grad is None:
+        return Tensor(y)
+    if _core.same_meta(core1, core2):
+        return record(op, y, (x1, x2), lambda dy: grad(dy, x1, x2), saved=(x1, x2))
+    if core1.dtype != core2.dtype:
+        return binary(op, kernel, cast(x1, y.dtype), cast(x2, y.dtype), grad)
+    shape1, shape2 = core1.shape, core2.shape
+
+    def backward(dy):
+        g1, g2 = grad(dy, x1, x2)
+        return (
+            None if x1._source is None or g1 is None else sum_to(g1, shape1),
+            None if x2._source is None or g2 is None else sum_to(g2, shape2),
+        )
+
+    return record(op, y, (x1, x2), backward, saved=(x1, x2))
+
+
+def unary(op, x, kernel, kernel_grad, composed, from_output=False):
+    """One elementwise function; its gradient kernel takes (dy, x), or (dy, y) with from_output, and has a composed form."""
+    core = kernel(x._core)
+    if x._source is None:
+        return Tensor(core)
+    if from_output:
+        return record(op, core, (x,), lambda dy, y: fused_grad(kernel_grad, composed, dy, y), output=True)
+    return record(op, core, (x,), lambda dy: fused_grad(kernel_grad, composed, dy, x), saved=(x,))
+
+
+def cast(x, dtype):
+    """Converts the element type.
+
+    Args:
+        x: tensor.
+        dtype: name such as `"float32"`. Floats to integers truncate toward zero and saturate; NaN gives 0.
+
+    Returns:
+        Tensor; x itself where it has that type.
+
+    Example:
+        >>> import lamina as lm
+        >>> lm.ops.cast(lm.convert_to_tensor([1.7, -1.7]), "int32").numpy()
+        array([ 1, -1], dtype=int32)
+    """
+    from ..tensor import _checked_dtype
+
+    x, dtype = tensor(x), _checked_dtype(dtype)
+    before = x._core.dtype
+    if before == dtype:
+        return x
+    core = _core.cast(x._core, dtype)
+    if before not in FLOATING or dtype not in FLOATING:
+        return Tensor(core)
+    return record("cast", core, (x,), lambda dy: cast(dy, before))
