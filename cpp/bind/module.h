@@ -4,6 +4,7 @@
 #include <pybind11/pybind11.h>
 
 #include "base/tensor.h"
+#include "ops/activation.h"
 
 namespace lamina {
 
@@ -33,6 +34,25 @@ struct type_caster<lamina::DType> {
     PyObject*& name = names[static_cast<int>(t)];
     if (!name) name = PyUnicode_InternFromString(lamina::dtype_name(t));
     return handle(name).inc_ref();
+  }
+};
+
+// Activation travels as its name, none as None.
+template <>
+struct type_caster<lamina::Activation> {
+  PYBIND11_TYPE_CASTER(lamina::Activation, const_name("str | None"));
+  bool load(handle src, bool) {
+    value = lamina::Activation::none;
+    if (src.is_none()) return true;
+    if (!PyUnicode_Check(src.ptr())) return false;
+    for (int i = 0; i <= static_cast<int>(lamina::Activation::tanh); ++i) {
+      value = static_cast<lamina::Activation>(i);
+      if (PyUnicode_CompareWithASCIIString(src.ptr(), lamina::activation_name(value)) == 0) return true;
+    }
+    return false;
+  }
+  static handle cast(lamina::Activation f, return_value_policy, handle) {
+    return PyUnicode_FromString(lamina::activation_name(f));
   }
 };
 

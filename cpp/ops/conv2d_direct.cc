@@ -15,13 +15,13 @@ LAMINA_KERNELS(ConvKernels, conv_kernels)
 namespace {
 
 constexpr int64_t kUnitPixels = 512;        // long enough to read a panel of filters rarely
-constexpr int64_t kStripBytes = 256 << 10;  // half of a small L2
-constexpr int64_t kSlots = 32;              // strips in flight; items share a slot one after the other
+constexpr int64_t kTileImages = 28;         // images to fill the tiles of one border position
+constexpr int64_t kItems = 16;              // enough to keep cores busy; fewer where the problem is small
 constexpr int64_t kBlocks = 32;             // partial weight gradients
 constexpr int64_t kPartialBytes = 8 << 20;  // all of them together, if there is more than one
 constexpr double kFlopsPerNs = 60;
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t ceil_div(int64_t a, int64_t b) { return a > 0 ? (a + b - 1) / b : a / b; }  // b > 0
 size_t align64(size_t n) { return (n + 63) & ~size_t{63}; }
 
 size_t checked_product(int64_t a, int64_t b, int64_t c, size_t d) {
@@ -32,33 +32,22 @@ size_t checked_product(int64_t a, int64_t b, int64_t c, size_t d) {
   return r;
 }
 
-// How the output pixels are cut into units of `images` x `rows` full rows, by problem size alone. Either one image or
-// whole images, so that a unit is one ConvPixels.
+// How the output pixels are cut into units of work of `images` x `rows` full rows, by problem size alone.
 struct Units {
-  bool direct;                    // every tap of every pixel lies inside the source
-  int64_t images, rows;           // of a unit
-  int64_t image_units, row_units;
-  int64_t in_cols;                // strip columns
-  size_t strip_elements;          // 0 where direct
+  int64_t images, rows, image_units, row_units;
 
-  Units(const ConvJob& j, size_t item) {
-    const int64_t reach_h = (j.kh - 1) * j.step_h, reach_w = (j.kw - 1) * j.step_w;
-    direct = j.depth() == 0 || (j.top >= 0 && j.left >= 0 && j.top + (j.oh - 1) * j.stride_h + reach_h < j.h &&
-                                j.left + (j.ow - 1) * j.stride_w + reach_w < j.w);
-    const int64_t pixels = j.oh * j.ow;
-    const int64_t target = std::clamp<int64_t>(j.n * pixels / 16, 56, kUnitPixels);
-    images = std::clamp<int64_t>(target / pixels, 1, std::max<int64_t>(j.n, 1));
-    rows = images > 1 ? j.oh : std::clamp<int64_t>(target / j.ow, 1, j.oh);
-    in_cols = (j.ow - 1) * j.stride_w + reach_w + 1;
-    if (!direct) {
-      const auto bytes = [&](int64_t r) {
-        return checked_product((r - 1) * j.stride_h + reach_h + 1, in_cols, j.c, item);
-      };
-      while (images > 1 && bytes(rows) * images > kStripBytes) --images;
-      while (images == 1 && rows > 1 && bytes(rows) > kStripBytes) --rows;
-      strip_elements = checked_product(images, 1, 1, bytes(rows)) / item;
-    } else {
-      strip_elements = 0;
+  explicit Units(const ConvJob& j) {
+    const int64_t n = std::max<int64_t>(j.n, 1);
+    const int64_t target = std::clamp<int64_t>(j.n * j.oh * j.ow / kItems, 56, kUnitPixels);
+    const bool inside = j.top >= 0 && j.left >= 0 &&
+                        j.top + (j.oh - 1) * j.stride_h + (j.kh - 1) * j.step_h < j.h &&
+                        j.left + (j.ow - 1) * j.stride_w + (j.kw - 1) * j.step_w < j.w;
+    if (inside) {  // one rectangle: neighbours in memory
+      images = std::clamp<int64_t>(target / (j.oh * j.ow), 1, n);
+      rows = images > 1 ? j.oh : std::clamp<int64_t>(target / j.ow, 1, j.oh);
+    } else {  // the same place in many images first: a corner is one pixel of each
+      images = std::min(ceil_div(n, std::max<int64_t>(n / kTileImages, 1)), std::max<int64_t>(target / j.ow, 1));
+      rows = std::clamp<int64_t>(target / (images * j.ow), 1, j.oh);
     }
     row_units = ceil_div(j.oh, rows);
     rows = ceil_div(j.oh, row_units);  // nearly equal
@@ -67,63 +56,55 @@ struct Units {
   int64_t count() const { return image_units * row_units; }
 };
 
-// Offsets of (tap row, tap column, channel) from a pixel's first source element.
-void fill_taps(const ConvJob& j, const Units& u, int64_t* taps) {
-  const int64_t row = (u.direct ? j.w : u.in_cols) * j.c;
+// Offsets of (tap row, tap column, channel) from a pixel's source element at tap 0.
+void fill_taps(const ConvJob& j, int64_t* taps) {
   for (int64_t a = 0; a < j.kh; ++a) {
     for (int64_t b = 0; b < j.kw; ++b) {
-      for (int64_t k = 0; k < j.kc; ++k) *taps++ = a * j.step_h * row + b * j.step_w * j.c + k;
+      for (int64_t k = 0; k < j.kc; ++k) *taps++ = (a * j.step_h * j.w + b * j.step_w) * j.c + k;
     }
   }
 }
 
-// Source rows of a unit, zeros outside the images: [images][in_rows][in_cols][c].
-template <class T>
-void copy_strip(const ConvJob& j, const Units& u, int64_t image, int64_t images, int64_t first_row, int64_t rows,
-                const T* source, T* strip) {
-  const int64_t in_rows = (rows - 1) * j.stride_h + (j.kh - 1) * j.step_h + 1;
-  const int64_t before = std::clamp<int64_t>(-j.left, 0, u.in_cols);
-  const int64_t from = std::max<int64_t>(j.left, 0);
-  const int64_t copied = std::clamp<int64_t>(j.w - from, 0, u.in_cols - before);
-  const int64_t after = u.in_cols - before - copied;
-  for (int64_t i = 0; i < images; ++i) {
-    const T* in = source + (image + i) * j.h * j.w * j.c;
-    for (int64_t r = 0; r < in_rows; ++r, strip += u.in_cols * j.c) {
-      const int64_t at = j.top + first_row * j.stride_h + r;
-      if (at < 0 || at >= j.h || copied == 0) {
-        std::memset(strip, 0, u.in_cols * j.c * sizeof(T));
-        continue;
-      }
-      std::memset(strip, 0, before * j.c * sizeof(T));
-      std::memcpy(strip + before * j.c, in + (at * j.w + from) * j.c, copied * j.c * sizeof(T));
-      std::memset(strip + (before + copied) * j.c, 0, after * j.c * sizeof(T));
-    }
-  }
-}
+// Output positions [begin, end) of one axis that see the same taps [low, high).
+struct Span {
+  int64_t begin, end, low, high;
+};
 
-// One unit: its pixels, and its source (the strip, filled here, or the images).
-template <class T>
-struct Unit {
-  ConvPixels pixels;
-  const T* a;
-  int64_t y;
+struct Axis {
+  int64_t size, taps, stride, step, start;  // source size; source position of (output o, tap t): start + o stride + t step
 
-  Unit(const ConvJob& j, const Units& u, int64_t index, const T* source, T* strip) {
-    const int64_t image = index / u.row_units * u.images, row = index % u.row_units * u.rows;
-    const int64_t images = std::min(u.images, j.n - image), rows = std::min(u.rows, j.oh - row);
-    const int64_t in_row = (u.direct ? j.w : u.in_cols) * j.c;
-    const int64_t in_rows = u.direct ? j.h : (rows - 1) * j.stride_h + (j.kh - 1) * j.step_h + 1;
-    pixels = {images,      rows,      j.ow, in_rows * in_row, j.stride_h * in_row, j.stride_w * j.c,
-              j.y_image, j.y_row, j.y_col};
-    if (u.direct) {
-      a = source + ((image * j.h + j.top + row * j.stride_h) * j.w + j.left) * j.c;
-    } else {
-      copy_strip(j, u, image, images, row, rows, source, strip);
-      a = strip;
-    }
-    y = j.y_base + image * j.y_image + row * j.y_row;
+  int64_t low(int64_t o) const { return std::clamp<int64_t>(ceil_div(-(start + o * stride), step), 0, taps); }
+  int64_t high(int64_t o) const { return std::clamp<int64_t>(ceil_div(size - start - o * stride, step), 0, taps); }
+  Span span(int64_t begin, int64_t limit) const {
+    Span s{begin, begin + 1, low(begin), high(begin)};
+    while (s.end < limit && low(s.end) == s.low && high(s.end) == s.high) ++s.end;
+    return s;
   }
 };
+
+// body(pixels, runs, output offset of the first pixel) for every rectangle of a unit.
+template <class Body>
+void for_rectangles(const ConvJob& j, const Units& u, int64_t unit, Body body) {
+  const int64_t image = unit / u.row_units * u.images, row = unit % u.row_units * u.rows;
+  const int64_t images = std::min(u.images, j.n - image), row_end = std::min(u.rows + row, j.oh);
+  const Axis vertical{j.h, j.kh, j.stride_h, j.step_h, j.top}, horizontal{j.w, j.kw, j.stride_w, j.step_w, j.left};
+  for (Span v{0, row, 0, 0}; v.end < row_end;) {
+    v = vertical.span(v.end, row_end);
+    for (Span h{0, 0, 0, 0}; h.end < j.ow;) {
+      h = horizontal.span(h.end, j.ow);
+      const int64_t y0 = j.top + v.begin * j.stride_h, x0 = j.left + h.begin * j.stride_w;
+      const ConvPixels pixels{images, v.end - v.begin, h.end - h.begin,
+                              ((image * j.h + y0) * j.w + x0) * j.c, j.h * j.w * j.c, j.stride_h * j.w * j.c,
+                              j.stride_w * j.c, j.y_image, j.y_row, j.y_col};
+      const int64_t tap_rows = std::max<int64_t>(v.high - v.low, 0), tap_cols = std::max<int64_t>(h.high - h.low, 0);
+      const int64_t first = (v.low * j.kw + h.low) * j.kc;
+      ConvRuns runs{tap_rows, first, j.kw * j.kc, tap_cols * j.kc};
+      if (tap_cols == j.kw) runs = {1, first, 0, tap_rows * j.kw * j.kc};
+      if (runs.length == 0) runs = {0, 0, 0, 1};
+      body(pixels, runs, j.y_base + image * j.y_image + v.begin * j.y_row + h.begin * j.y_col);
+    }
+  }
+}
 
 struct Panels {
   int64_t nr, per_group, count;
@@ -157,23 +138,23 @@ void pack_tap(const ConvJob& j, const Panels& panels, int64_t panel, int64_t tap
   }
 }
 
-// Scratch of a job: tap offsets, panels, strips.
+// Groups of panels: shared out only where units alone are too few to keep cores busy.
+int64_t share_panels(int64_t panels, int64_t units) {
+  const int64_t groups = std::clamp<int64_t>(ceil_div(kItems, std::max<int64_t>(units, 1)), 1, std::max<int64_t>(panels, 1));
+  return ceil_div(panels, ceil_div(panels, groups));
+}
+
+// Scratch of a job: tap offsets, panels.
 struct JobLayout {
   Units units;
   Panels panels;
-  int64_t panel_groups, items, slots;
-  size_t panels_at, strips_at, strip_bytes, total;
+  int64_t panel_groups;
+  size_t panels_at, total;
 
-  JobLayout(const ConvJob& j, DType dtype) : units(j, itemsize(dtype)), panels(j, dtype) {
-    // Panels are shared out only where units alone are too few to keep cores busy.
-    panel_groups = std::clamp<int64_t>(ceil_div(16, std::max<int64_t>(units.count(), 1)), 1, panels.count);
-    panel_groups = ceil_div(panels.count, ceil_div(panels.count, panel_groups));
-    items = units.count() * panel_groups;
-    slots = units.direct ? items : std::min(items, kSlots);
+  JobLayout(const ConvJob& j, DType dtype) : units(j), panels(j, dtype) {
+    panel_groups = share_panels(panels.count, units.count());
     panels_at = align64(checked_product(j.depth(), 1, 1, sizeof(int64_t)));
-    strips_at = panels_at + align64(checked_product(j.depth(), panels.count, panels.nr, itemsize(dtype)));
-    strip_bytes = align64(checked_product(units.strip_elements, 1, 1, itemsize(dtype)));
-    total = strips_at + checked_product(units.direct ? 0 : slots, 1, 1, strip_bytes);
+    total = panels_at + checked_product(j.depth(), panels.count, panels.nr, itemsize(dtype));
   }
 };
 
@@ -185,7 +166,7 @@ void run_job(const ConvJob& j, DType dtype, const T* source, const T* w, const T
   const Panels& panels = layout.panels;
   int64_t* taps = reinterpret_cast<int64_t*>(scratch);
   T* packed = reinterpret_cast<T*>(scratch + layout.panels_at);
-  fill_taps(j, units, taps);
+  fill_taps(j, taps);
   const int64_t tap_count = j.kh * j.kw, panel_elements = j.depth() * panels.nr;
   parallel_for(panels.count * tap_count, grain_for(j.kc * panels.nr * 0.2), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
@@ -195,92 +176,85 @@ void run_job(const ConvJob& j, DType dtype, const T* source, const T* w, const T
   });
 
   const auto kernel = dtype == DType::kFloat32 ? conv_kernels().block_f32 : conv_kernels().block_f64;
-  const auto run_item = [&](int64_t item, T* strip) {
-    const Unit<T> unit(j, units, item / layout.panel_groups, source, strip);
-    const int64_t part = item % layout.panel_groups, each = ceil_div(panels.count, layout.panel_groups);
-    for (int64_t p = part * each; p < std::min(panels.count, (part + 1) * each); ++p) {
-      const int64_t first = panels.first(p), f = panels.group(p) * j.fg + first;
-      kernel({unit.pixels, unit.a + panels.group(p) * j.kc, taps, j.depth(), packed + p * panel_elements,
-              bias != nullptr ? bias + f : nullptr, y + unit.y + f,
-              static_cast<int>(std::min(panels.nr, j.fg - first)), activation});
-    }
-  };
+  const int64_t items = units.count() * layout.panel_groups, each = ceil_div(panels.count, layout.panel_groups);
   const double flops = 2.0 * j.n * j.oh * j.ow * (j.depth() + 4) * j.groups * j.fg;
-  parallel_for(layout.slots, grain_for(flops / kFlopsPerNs / std::max<int64_t>(layout.slots, 1)),
-               [&](int64_t begin, int64_t end) {
-                 for (int64_t slot = begin; slot < end; ++slot) {
-                   T* strip = reinterpret_cast<T*>(scratch + layout.strips_at + slot * layout.strip_bytes);
-                   const int64_t stop = layout.items * (slot + 1) / layout.slots;
-                   for (int64_t i = layout.items * slot / layout.slots; i < stop; ++i) run_item(i, strip);
-                 }
-               });
+  parallel_for(items, grain_for(flops / kFlopsPerNs / items), [&](int64_t begin, int64_t end) {
+    for (int64_t item = begin; item < end; ++item) {
+      const int64_t part = item % layout.panel_groups, stop = std::min(panels.count, (part + 1) * each);
+      for (int64_t p = part * each; p < stop; ++p) {
+        const int64_t first = panels.first(p), f = panels.group(p) * j.fg + first;
+        const int n = static_cast<int>(std::min(panels.nr, j.fg - first));
+        for_rectangles(j, units, item / layout.panel_groups,
+                       [&](const ConvPixels& pixels, const ConvRuns& runs, int64_t at) {
+                         kernel({pixels, runs, source + panels.group(p) * j.kc, taps, packed + p * panel_elements,
+                                 bias != nullptr ? bias + f : nullptr, y + at + f, n, activation});
+                       });
+      }
+    }
+  });
 }
 
-// Scratch of a weight gradient: tap offsets, partial dw and db of every block, strips.
+// Scratch of a weight gradient: tap offsets, partial dw and db of every block of units.
 struct WeightLayout {
   Units units;
   Panels panels;
-  int64_t dw_elements, filters, blocks, panel_groups, items;
-  size_t partials_at, partial_bytes, strips_at, strip_bytes, total;
+  int64_t dw_elements, filters, blocks, panel_groups;
+  size_t partials_at, partial_bytes, total;
 
-  WeightLayout(const ConvJob& j, DType dtype) : units(j, itemsize(dtype)), panels(j, dtype) {
-    const size_t item = itemsize(dtype);
+  WeightLayout(const ConvJob& j, DType dtype) : units(j), panels(j, dtype) {
     filters = j.groups * j.fg;
     dw_elements = j.depth() * filters;
-    partial_bytes = align64(checked_product(j.depth() + 1, filters, 1, item));
+    partial_bytes = align64(checked_product(j.depth() + 1, filters, 1, itemsize(dtype)));
     blocks = std::clamp<int64_t>(kPartialBytes / static_cast<int64_t>(partial_bytes), 1, kBlocks);
     blocks = std::min(blocks, std::max<int64_t>(units.count(), 1));
-    panel_groups = std::min(ceil_div(16, blocks), panels.count);
-    panel_groups = ceil_div(panels.count, ceil_div(panels.count, panel_groups));
-    items = blocks * panel_groups;
+    panel_groups = share_panels(panels.count, blocks);
     partials_at = align64(checked_product(j.depth(), 1, 1, sizeof(int64_t)));
-    strips_at = partials_at + (blocks > 1 ? checked_product(blocks, 1, 1, partial_bytes) : 0);
-    strip_bytes = align64(checked_product(units.strip_elements, 1, 1, item));
-    total = strips_at + checked_product(items, 1, 1, strip_bytes);
+    total = partials_at + (blocks > 1 ? checked_product(blocks, 1, 1, partial_bytes) : 0);
   }
 };
 
 template <class T>
-void run_weight_job(const ConvJob& j, DType dtype, const T* source, const T* dy, T* dw,
-                    const ConvEpilogueGrad& e, char* scratch) {
+void run_weight_job(const ConvJob& j, DType dtype, const T* source, const T* dy, T* dw, const ConvEpilogueGrad& e,
+                    char* scratch) {
   T* db = static_cast<T*>(e.db);
   const WeightLayout layout(j, dtype);
   const Units& units = layout.units;
   const Panels& panels = layout.panels;
-  if (units.count() == 0) {
-    std::memset(dw, 0, layout.dw_elements * sizeof(T));
-    if (db != nullptr) std::memset(db, 0, layout.filters * sizeof(T));
-    return;
-  }
   int64_t* taps = reinterpret_cast<int64_t*>(scratch);
-  fill_taps(j, units, taps);
+  fill_taps(j, taps);
   const auto partial = [&](int64_t block) {
     return reinterpret_cast<T*>(scratch + layout.partials_at + block * layout.partial_bytes);
   };
   const auto kernel = dtype == DType::kFloat32 ? conv_kernels().weight_f32 : conv_kernels().weight_f64;
+  const int64_t each = ceil_div(panels.count, layout.panel_groups);
   const auto run_item = [&](int64_t item) {
     const int64_t block = item / layout.panel_groups, part = item % layout.panel_groups;
-    const int64_t each = ceil_div(panels.count, layout.panel_groups);
-    const int64_t start = units.count() * block / layout.blocks;
-    const int64_t stop = units.count() * (block + 1) / layout.blocks;
     T* to = layout.blocks > 1 ? partial(block) : dw;
     T* to_db = db == nullptr ? nullptr : layout.blocks > 1 ? to + layout.dw_elements : db;
-    T* strip = reinterpret_cast<T*>(scratch + layout.strips_at + item * layout.strip_bytes);
-    for (int64_t i = start; i < stop; ++i) {
-      const Unit<T> unit(j, units, i, source, strip);
-      for (int64_t p = part * each; p < std::min(panels.count, (part + 1) * each); ++p) {
-        const int64_t first = panels.first(p), f = panels.group(p) * j.fg + first;
-        const int64_t at = unit.y + f;
-        kernel({unit.pixels, unit.a + panels.group(p) * j.kc, taps, j.depth(), dy + at,
-                e.y != nullptr ? static_cast<const T*>(e.y) + at : nullptr,
-                e.dz != nullptr ? static_cast<T*>(e.dz) + at : nullptr, to + f, layout.filters,
-                to_db != nullptr ? to_db + f : nullptr, static_cast<int>(std::min(panels.nr, j.fg - first)),
-                i > start, e.activation});
+    const int64_t start = units.count() * block / layout.blocks;
+    const int64_t stop = units.count() * (block + 1) / layout.blocks;
+    // Filters [begin, end) of all groups belong to this item.
+    const auto filter = [&](int64_t p) { return panels.group(p) * j.fg + panels.first(p); };
+    const int64_t last = std::min(panels.count, (part + 1) * each);
+    const int64_t begin = filter(part * each), end = last < panels.count ? filter(last) : layout.filters;
+    for (int64_t k = 0; k < j.depth(); ++k) std::memset(to + k * layout.filters + begin, 0, (end - begin) * sizeof(T));
+    if (to_db != nullptr) std::memset(to_db + begin, 0, (end - begin) * sizeof(T));
+    for (int64_t unit = start; unit < stop; ++unit) {
+      for (int64_t p = part * each; p < last; ++p) {
+        const int64_t f = filter(p);
+        const int n = static_cast<int>(std::min(panels.nr, j.fg - panels.first(p)));
+        for_rectangles(j, units, unit, [&](const ConvPixels& pixels, const ConvRuns& runs, int64_t at) {
+          kernel({pixels, runs, source + panels.group(p) * j.kc, taps, dy + at + f,
+                  e.y != nullptr ? static_cast<const T*>(e.y) + at + f : nullptr,
+                  e.dz != nullptr ? static_cast<T*>(e.dz) + at + f : nullptr, to + f, layout.filters,
+                  to_db != nullptr ? to_db + f : nullptr, n, e.activation});
+        });
       }
     }
   };
+  const int64_t items = layout.blocks * layout.panel_groups;
   const double flops = 2.0 * j.n * j.oh * j.ow * layout.dw_elements;
-  parallel_for(layout.items, grain_for(flops / kFlopsPerNs / layout.items), [&](int64_t begin, int64_t end) {
+  parallel_for(items, grain_for(flops / kFlopsPerNs / items), [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) run_item(item);
   });
   if (layout.blocks == 1) return;

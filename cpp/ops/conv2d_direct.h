@@ -3,8 +3,9 @@
 // A job is a correlation over NHWC images with filters packed as panels:
 //   y[m, f] = sum_k A(m, k) B[k, f],   A(m, k) = source[pixel offset(m) + tap offset(k)]
 // m runs over output pixels, k over (tap row, tap column, channel of the group), f over the group's filters. Offsets
-// separate, so one register tile of MR pixels x NR filters serves every stride, dilation and group count; borders are
-// met by copying the rows of a unit of work, zero-padded, into a strip of bounded size.
+// separate, so one register tile of MR pixels x NR filters serves every stride, dilation and group count. Padding costs
+// neither copies nor multiplications by zero: pixels that see the same taps form rectangles, each with its own range of
+// taps, and a tile stays within a rectangle.
 // The weight gradient is the same product with the sum over pixels: dw[k, f] = sum_m A(m, k) dy[m, f].
 #pragma once
 
@@ -51,20 +52,24 @@ struct ConvEpilogueGrad {
 void run_conv_weight_job(const ConvJob& job, DType dtype, const void* source, const void* dy, void* dw,
                          const ConvEpilogueGrad& epilogue, void* scratch);
 
-// Pixels of a block and where they lie: `images` x `rows` x `cols` in the source (a strip or the images themselves)
-// and in the output.
+// A rectangle of pixels and where they lie in the source and in the output.
 struct ConvPixels {
   int64_t images, rows, cols;
-  int64_t a_image, a_row, a_col;
+  int64_t a_start, a_image, a_row, a_col;  // a_start: source offset of the first pixel at tap 0, maybe negative
   int64_t y_image, y_row, y_col;
+};
+
+// The products that its pixels take part in: k in [first + r step, first + r step + length), r < count.
+struct ConvRuns {
+  int64_t count, first, step, length;
 };
 
 struct ConvBlock {
   ConvPixels pixels;
-  const void* a;        // source at pixel 0, tap 0, the group's first channel
-  const int64_t* taps;  // [depth] tap offsets
-  int64_t depth;
-  const void* b;        // panel [depth][nr]
+  ConvRuns runs;
+  const void* a;        // source, from the group's first channel
+  const int64_t* taps;  // [k] tap offsets
+  const void* b;        // panel [k][nr]
   const void* bias;     // [n] or null
   void* y;              // output at pixel 0, the panel's first filter
   int n;                // filters in the panel, 1..nr
@@ -73,17 +78,16 @@ struct ConvBlock {
 
 struct ConvWeightBlock {
   ConvPixels pixels;
+  ConvRuns runs;
   const void* a;
   const int64_t* taps;
-  int64_t depth;
-  const void* dy;       // as ConvBlock::y, as are y and dz
-  const void* y;        // the output, read where there is an activation: dz = dy * f'(y)
-  void* dz;             // written where not null and there is an activation
-  void* dw;             // [depth][n] with rows dw_row apart: written by the first block, added to by later ones
+  const void* dy;  // as ConvBlock::y, as are y and dz
+  const void* y;   // the output, read where there is an activation: dz = dy * f'(y)
+  void* dz;        // written where not null and there is an activation
+  void* dw;        // added to: [k][n], rows dw_row apart
   int64_t dw_row;
-  void* db;             // [n] or null
+  void* db;        // added to: [n], or null
   int n;
-  bool add;
   Activation activation;
 };
 

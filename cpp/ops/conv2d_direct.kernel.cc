@@ -6,14 +6,15 @@
 namespace lamina {
 namespace {
 
-constexpr int kNv = 2;                          // vectors per panel
-constexpr int kMr = kVecBytes == 64 ? 14 : 6;   // 28 + 2 + 1 of 32 registers, or 12 + 2 + 1 of 16
-constexpr int kChunk = 256;                     // pixels of the weight gradient per packed piece of dy (<= 32 KB)
+constexpr int kNv = 2;                                // vectors per panel
+constexpr int kMr = kVecBytes == 64 ? 14 : 6;         // 28 + 2 + 1 of 32 registers, or 12 + 2 + 1 of 16
+constexpr int kMrSmall = kVecBytes == 64 ? 6 : 3;     // for what a rectangle leaves over
+constexpr int kChunk = 256;                           // pixels per packed piece of dy (<= 32 KB)
 
-// acc[i][v] = sum_k a[rows[i] + steps[k]] * b[k][v]
-template <class T, int NV>
-LAMINA_INLINE void multiply(const T* a, const int64_t* rows, const int64_t* steps, int64_t depth, const T* b,
-                            Vec<T> (&acc)[kMr][NV]) {
+// acc[i][v] += sum_k a[rows[i] + steps[k]] * b[k][v]
+template <class T, int NV, int MR>
+LAMINA_INLINE void multiply(const T* a, const int64_t (&rows)[MR], const int64_t* steps, int64_t depth, const T* b,
+                            Vec<T> (&acc)[MR][NV]) {
   constexpr int kLanes = Vec<T>::kLanes;
   for (int64_t k = 0; k < depth; ++k) {
     const T* p = a + steps[k];
@@ -23,7 +24,7 @@ LAMINA_INLINE void multiply(const T* a, const int64_t* rows, const int64_t* step
     for (int v = 0; v < NV; ++v) bk[v] = Vec<T>::load(b + v * kLanes);
     b += kNv * kLanes;
 #pragma GCC unroll 14
-    for (int i = 0; i < kMr; ++i) {
+    for (int i = 0; i < MR; ++i) {
       const Vec<T> x(p[rows[i]]);
 #pragma GCC unroll 2
       for (int v = 0; v < NV; ++v) acc[i][v] = fma(x, bk[v], acc[i][v]);
@@ -31,11 +32,13 @@ LAMINA_INLINE void multiply(const T* a, const int64_t* rows, const int64_t* step
   }
 }
 
-// Walks the pixels of a block in order.
+// Walks the pixels of a rectangle in order.
 struct PixelWalk {
   const ConvPixels& p;
-  int64_t row = 0, col = 0, a = 0, y = 0, a_row = 0, y_row = 0, a_image = 0, y_image = 0;
+  int64_t row = 0, col = 0, a, y = 0, a_row, y_row = 0, a_image, y_image = 0;
 
+  explicit LAMINA_INLINE PixelWalk(const ConvPixels& pixels)
+      : p(pixels), a(pixels.a_start), a_row(a), a_image(a) {}
   LAMINA_INLINE void next() {
     a += p.a_col;
     y += p.y_col;
@@ -50,71 +53,105 @@ struct PixelWalk {
   }
 };
 
-template <class T, int NV>
-void block(const ConvBlock& s) {
+// The next `count` <= MR pixels of walk.
+template <class T, int NV, int MR>
+LAMINA_INLINE void pixel_tile(const ConvBlock& s, PixelWalk& walk, int count) {
   constexpr int kLanes = Vec<T>::kLanes;
-  const T *a = static_cast<const T*>(s.a), *b = static_cast<const T*>(s.b), *bias_ = static_cast<const T*>(s.bias);
+  const T* bias = static_cast<const T*>(s.bias);
   T* y = static_cast<T*>(s.y);
   const int last = s.n - (NV - 1) * kLanes;  // lanes of the last vector
-  Vec<T> bias[NV];
-  if (bias_ != nullptr) {
-    for (int v = 0; v < NV; ++v) bias[v] = Vec<T>::load(bias_ + v * kLanes, v + 1 < NV ? kLanes : last);
+  const auto lanes = [&](int v) __attribute__((always_inline)) { return v + 1 < NV ? kLanes : last; };
+  int64_t rows[MR], out[MR];
+  for (int i = 0; i < count; ++i) {
+    rows[i] = walk.a;
+    out[i] = walk.y;
+    walk.next();
   }
-  const int64_t total = s.pixels.images * s.pixels.rows * s.pixels.cols;
-  PixelWalk walk{s.pixels};
-  for (int64_t m = 0; m < total; m += kMr) {
-    int64_t rows[kMr], out[kMr];
-    const int count = total - m < kMr ? static_cast<int>(total - m) : kMr;
-    for (int i = 0; i < count; ++i) {
-      rows[i] = walk.a;
-      out[i] = walk.y;
-      walk.next();
+  for (int i = count; i < MR; ++i) rows[i] = rows[0];  // computed, not stored
+  Vec<T> acc[MR][NV];
+  for (int64_t r = 0; r < s.runs.count; ++r) {
+    const int64_t k = s.runs.first + r * s.runs.step;
+    multiply<T, NV, MR>(static_cast<const T*>(s.a), rows, s.taps + k, s.runs.length,
+                        static_cast<const T*>(s.b) + k * kNv * kLanes, acc);
+  }
+  const auto finish = [&](auto f) __attribute__((always_inline)) {
+    Vec<T> add[NV];
+    for (int v = 0; v < NV; ++v) {
+      if (bias != nullptr) add[v] = Vec<T>::load(bias + v * kLanes, lanes(v));
     }
-    for (int i = count; i < kMr; ++i) rows[i] = rows[0];  // computed, not stored
-    Vec<T> acc[kMr][NV];
-    multiply<T, NV>(a, rows, s.taps, s.depth, b, acc);
-    const auto finish = [&](auto f) __attribute__((always_inline)) {
 #pragma GCC unroll 14
-      for (int i = 0; i < kMr; ++i) {
-        if (i >= count) break;
+    for (int i = 0; i < MR; ++i) {
+      if (i >= count) break;
 #pragma GCC unroll 2
-        for (int v = 0; v < NV; ++v) {
-          const Vec<T> r = activate<f.value>(acc[i][v] + bias[v]);
-          r.store(y + out[i] + v * kLanes, v + 1 < NV ? kLanes : last);
-        }
+      for (int v = 0; v < NV; ++v) {
+        activate<f.value>(acc[i][v] + add[v]).store(y + out[i] + v * kLanes, lanes(v));
       }
-    };
-    if (s.activation == Activation::none) {
-      finish(ActivationTag<Activation::none>{});
-    } else if (s.activation == Activation::relu) {
-      finish(ActivationTag<Activation::relu>{});
-    } else {  // in a loop of its own: unrolled it would be a long way round in the instruction cache
-      finish(ActivationTag<Activation::none>{});
-      with_activation(s.activation, [&](auto f) {
-        for (int i = 0; i < count; ++i) {
-          for (int v = 0; v < NV; ++v) {
-            T* at = y + out[i] + v * kLanes;
-            const int lanes = v + 1 < NV ? kLanes : last;
-            activate<f.value>(Vec<T>::load(at, lanes)).store(at, lanes);
-          }
-        }
-      });
+    }
+  };
+  if (s.activation == Activation::relu) return finish(ActivationTag<Activation::relu>{});
+  finish(ActivationTag<Activation::none>{});
+  if (s.activation == Activation::none) return;
+  with_activation(s.activation, [&](auto f) {  // longer functions in a loop, not unrolled over the tile
+    for (int i = 0; i < count; ++i) {
+      for (int v = 0; v < NV; ++v) {
+        T* at = y + out[i] + v * kLanes;
+        activate<f.value>(Vec<T>::load(at, lanes(v))).store(at, lanes(v));
+      }
+    }
+  });
+}
+
+template <class T, int NV>
+void block(const ConvBlock& s) {
+  int64_t left = s.pixels.images * s.pixels.rows * s.pixels.cols;
+  PixelWalk walk(s.pixels);
+  for (; left > kMrSmall; left -= kMr) pixel_tile<T, NV, kMr>(s, walk, left < kMr ? static_cast<int>(left) : kMr);
+  if (left > 0) pixel_tile<T, NV, kMrSmall>(s, walk, static_cast<int>(left));
+}
+
+// dw[k][f] += sum_m a[taps[k] + steps[m]] * dz[m][f] for the products j .. j + count of the runs.
+template <class T, int NV, int MR>
+LAMINA_INLINE void weight_tile(const ConvWeightBlock& s, int64_t j, int count, const int64_t* steps, int64_t pixels,
+                               const T* dz) {
+  constexpr int kLanes = Vec<T>::kLanes;
+  const int last = s.n - (NV - 1) * kLanes;
+  int64_t rows[MR], out[MR];
+  int64_t run = j / s.runs.length, at = j % s.runs.length;
+  for (int i = 0; i < MR; ++i) {
+    const int64_t k = s.runs.first + run * s.runs.step + at;
+    rows[i] = s.taps[k];
+    out[i] = k * s.dw_row;
+    if (i + 1 >= count) continue;  // the rest repeats the last row and is not stored
+    if (++at == s.runs.length) {
+      at = 0;
+      ++run;
+    }
+  }
+  Vec<T> acc[MR][NV];
+  multiply<T, NV, MR>(static_cast<const T*>(s.a), rows, steps, pixels, dz, acc);
+  T* dw = static_cast<T*>(s.dw);
+#pragma GCC unroll 14
+  for (int i = 0; i < MR; ++i) {
+    if (i >= count) break;
+#pragma GCC unroll 2
+    for (int v = 0; v < NV; ++v) {
+      const int lanes = v + 1 < NV ? kLanes : last;
+      T* to = dw + out[i] + v * kLanes;
+      (Vec<T>::load(to, lanes) + acc[i][v]).store(to, lanes);
     }
   }
 }
 
-// Rows of the tile are tap offsets, steps are pixels: dw[k][f] (+)= sum_m a[taps[k] + pixel[m]] * dz[m][f].
 template <class T, int NV>
 void weight(const ConvWeightBlock& s) {
   constexpr int kLanes = Vec<T>::kLanes;
-  const T *a = static_cast<const T*>(s.a), *dy = static_cast<const T*>(s.dy), *y = static_cast<const T*>(s.y);
-  T *dw = static_cast<T*>(s.dw), *db = static_cast<T*>(s.db), *dz = static_cast<T*>(s.dz);
+  const T *dy = static_cast<const T*>(s.dy), *y = static_cast<const T*>(s.y);
+  T *db = static_cast<T*>(s.db), *dz = static_cast<T*>(s.dz);
   const int last = s.n - (NV - 1) * kLanes;
-  const int64_t total = s.pixels.images * s.pixels.rows * s.pixels.cols;
+  const int64_t total = s.pixels.images * s.pixels.rows * s.pixels.cols, depth = s.runs.count * s.runs.length;
   alignas(64) T packed[kChunk * kNv * kLanes];
   int64_t steps[kChunk];
-  PixelWalk walk{s.pixels};
-  bool add = s.add;
+  PixelWalk walk(s.pixels);
   for (int64_t m = 0; m < total; m += kChunk) {
     const int64_t count = total - m < kChunk ? total - m : kChunk;
     Vec<T> sum[NV];
@@ -135,32 +172,15 @@ void weight(const ConvWeightBlock& s) {
         walk.next();
       }
     });
-    if (db != nullptr) {
-      for (int v = 0; v < NV; ++v) {
-        const int lanes = v + 1 < NV ? kLanes : last;
-        T* to = db + v * kLanes;
-        (add ? Vec<T>::load(to, lanes) + sum[v] : sum[v]).store(to, lanes);
-      }
+    for (int v = 0; db != nullptr && v < NV; ++v) {
+      const int lanes = v + 1 < NV ? kLanes : last;
+      (Vec<T>::load(db + v * kLanes, lanes) + sum[v]).store(db + v * kLanes, lanes);
     }
-    for (int64_t k = 0; k < s.depth; k += kMr) {
-      const int kept = s.depth - k < kMr ? static_cast<int>(s.depth - k) : kMr;
-      int64_t rows[kMr];
-      for (int i = 0; i < kMr; ++i) rows[i] = s.taps[k + (i < kept ? i : 0)];
-      Vec<T> acc[kMr][NV];
-      multiply<T, NV>(a, rows, steps, count, packed, acc);
-      T* to = dw + k * s.dw_row;
-#pragma GCC unroll 14
-      for (int i = 0; i < kMr; ++i) {
-        if (i >= kept) break;
-#pragma GCC unroll 2
-        for (int v = 0; v < NV; ++v) {
-          const int lanes = v + 1 < NV ? kLanes : last;
-          T* at = to + i * s.dw_row + v * kLanes;
-          (add ? Vec<T>::load(at, lanes) + acc[i][v] : acc[i][v]).store(at, lanes);
-        }
-      }
+    int64_t j = 0;
+    for (; depth - j > kMrSmall; j += kMr) {
+      weight_tile<T, NV, kMr>(s, j, depth - j < kMr ? static_cast<int>(depth - j) : kMr, steps, count, packed);
     }
-    add = true;
+    if (j < depth) weight_tile<T, NV, kMrSmall>(s, j, static_cast<int>(depth - j), steps, count, packed);
   }
 }
 

@@ -295,7 +295,7 @@ Tensor dense(const Tensor& x, const Tensor& w, const Tensor* bias, Activation ac
   return y;
 }
 
-DenseGrad dense_grad(const Tensor& dy_in, const Tensor& y_in, Activation activation) {
+std::tuple<Tensor, Tensor> dense_grad(const Tensor& dy_in, const Tensor& y_in, Activation activation) {
   const DType dtype = dy_in.dtype();
   check_computes("dense_grad", dtype);
   check(dy_in.rank() > 0 && dy_in.shape() == y_in.shape() && y_in.dtype() == dtype, "dense_grad",
@@ -303,20 +303,20 @@ DenseGrad dense_grad(const Tensor& dy_in, const Tensor& y_in, Activation activat
         ", y.shape=", y_in.shape(), " ", y_in.dtype(), ".");
   const int64_t n = dy_in.shape().back();
   const bool masks = activation != Activation::none;
-  DenseGrad out{masks ? Tensor::like(dy_in.shape(), dtype, dy_in, y_in) : dy_in,
-                Tensor::like({n}, dtype, dy_in, y_in)};
-  if (out.db.is_symbolic()) return out;
+  const Tensor g = masks ? Tensor::like(dy_in.shape(), dtype, dy_in, y_in) : dy_in;
+  const Tensor db = Tensor::like({n}, dtype, dy_in, y_in);
+  if (db.is_symbolic()) return {g, db};
   const Tensor dy = contiguous(dy_in);
   const int64_t m = n > 0 ? dy.size() / n : 0, blocks = (m + kSumRows - 1) / kSumRows;
   const DenseGradArgs args{activation, dtype, m, n, masks};
   const size_t scratch = blocks > 1 ? static_cast<size_t>(blocks * n) * itemsize(dtype) : 0;
   if (masks) {
     const Tensor y = contiguous(y_in);
-    launch<run_dense_grad>("dense_grad", args, {&dy, &y}, {&out.db, &out.g}, scratch);
+    launch<run_dense_grad>("dense_grad", args, {&dy, &y}, {&db, &g}, scratch);
   } else {
-    launch<run_dense_grad>("dense_grad", args, {&dy}, {&out.db}, scratch);
+    launch<run_dense_grad>("dense_grad", args, {&dy}, {&db}, scratch);
   }
-  return out;
+  return {g, db};
 }
 
 }  // namespace lamina

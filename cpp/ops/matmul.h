@@ -6,6 +6,8 @@
 // Keras' promotion table, int8 x int8 gives int32. Transposed and sliced views are read in place.
 #pragma once
 
+#include <tuple>
+
 #include "base/tensor.h"
 #include "ops/activation.h"
 
@@ -17,10 +19,8 @@ Tensor matmul(const Tensor& x1, const Tensor& x2);
 Tensor dense(const Tensor& x, const Tensor& w, const Tensor* bias, Activation activation);
 
 // One pass over the output's gradient: g = dy f'(y), and db [N] = the sum of g over all leading axes. From g
-// the other gradients are products: dx = g w^T, dw = x^T g.
-struct DenseGrad {
-  Tensor g, db;
-};
-DenseGrad dense_grad(const Tensor& dy, const Tensor& y, Activation activation);
+// the other gradients are products: dx = g w^T, dw = x^T g. Returns (g, db); g is dy itself without an
+// activation.
+std::tuple<Tensor, Tensor> dense_grad(const Tensor& dy, const Tensor& y, Activation activation);
 
 }  // namespace lamina

@@ -51,17 +51,22 @@ int64_t pooled(const char* op, const char* axis, int64_t size, int64_t k, int64_
   return out;
 }
 
+// Numbers are printed one by one: a shape would show -1 as None.
+void check_sizes(const char* op, const char* name, const Dims& d) {
+  constexpr int64_t kMax = int64_t{1} << 30;
+  check(d.rank() == 2, op, name, " must be two integers, for height and width. Received: ", d.rank(),
+        " of them.");
+  check(d[0] >= 1 && d[1] >= 1 && d[0] <= kMax && d[1] <= kMax, op, name,
+        " must be two positive integers. Received: ", name, "=(", d[0], ", ", d[1], ").");
+}
+
 Pool2dArgs geometry(const char* op, const Shape& x, DType dtype, const Dims& pool, const Dims& strides,
                     bool same) {
   check_computes(op, dtype);
   check(x.rank() == 4, op, "needs an image batch (batch, height, width, channels). Received: x.shape=", x,
         ".");
-  const auto positive = [](const Dims& d) {
-    constexpr int64_t kMax = int64_t{1} << 30;
-    return d.rank() == 2 && d[0] >= 1 && d[1] >= 1 && d[0] <= kMax && d[1] <= kMax;
-  };
-  check(positive(pool), op, "pool_size must be two positive integers. Received: pool_size=", pool, ".");
-  check(positive(strides), op, "strides must be two positive integers. Received: strides=", strides, ".");
+  check_sizes(op, "pool_size", pool);
+  check_sizes(op, "strides", strides);
   Pool2dArgs a{};
   a.dtype = dtype;
   a.N = x[0], a.H = x[1], a.W = x[2], a.C = x[3];

@@ -141,16 +141,16 @@ TEST_P(Gemm, NonFiniteStaysInItsRow) {
 TEST_P(Gemm, DenseGradSumsColumns) {
   for (const Size& s : {Size{1, 3, 0}, Size{64, 17, 0}, Size{65, 70, 0}, Size{300, 129, 0}}) {
     const Tensor dy = filled({s.m, s.n}, GetParam(), 1), y = filled({s.m, s.n}, GetParam(), 2);
-    const DenseGrad out = dense_grad(dy, y, Activation::sigmoid);
+    const auto [out_g, out_db] = dense_grad(dy, y, Activation::sigmoid);
     const double eps = GetParam() == DType::kFloat32 ? 1e-5 : 1e-13;
     for (int64_t j = 0; j < s.n; ++j) {
       double sum = 0;
       for (int64_t i = 0; i < s.m; ++i) {
         const double g = at(dy, i, j) * at(y, i, j) * (1 - at(y, i, j));
-        ASSERT_NEAR(at(out.g, i, j), g, eps);
+        ASSERT_NEAR(at(out_g, i, j), g, eps);
         sum += g;
       }
-      ASSERT_NEAR(at(out.db.view(0, {1, s.n}, {0, 1}), 0, j), sum, eps * static_cast<double>(s.m));
+      ASSERT_NEAR(at(out_db.view(0, {1, s.n}, {0, 1}), 0, j), sum, eps * static_cast<double>(s.m));
     }
   }
 }

@@ -1,7 +1,7 @@
 """Layer: a callable with weights, built from the shape of its first input.
 
 `Layer.__call__` is the one door: it casts inputs, builds, checks shapes, resolves `training`, and names the layer in
-errors. Configuration lives in configurable.py, ownership in tracking.py, the running call in call_context.py.
+errors. Configuration lives in utils/configurable.py, ownership in tracking.py, the running call in call_context.py.
 """
 
 from __future__ import annotations
@@ -18,10 +18,8 @@ from ..tensor import FLOATING, Tensor, Variable, _checked_dtype, convert_to_tens
 from ..utils.naming import auto_name, to_snake_case
 from . import tracking
 from .call_context import context, current_path, entered, name_the_layer
-from .configurable import Configurable
+from ..utils.configurable import Configurable
 from .symbolic import SymbolicTensor, is_symbolic, map_tensors, placeholders, shapes_of
-
-_RESERVED = ("training", "mask")
 
 
 class Layer(Configurable):
@@ -57,11 +55,9 @@ class Layer(Configurable):
 
     def __new__(cls, *args, **kwargs):
         layer = super().__new__(cls)
-        put = functools.partial(object.__setattr__, layer)
-        put("_tracked", {})
-        put("_trainable_variables", [])
-        put("_non_trainable_variables", [])
-        put("built", False)
+        layer.__dict__.update(
+            _tracked={}, _trainable_variables=[], _non_trainable_variables=[], _losses=[], _ready=False, built=False
+        )
         return layer
 
     def __init__(self, *, trainable=True, dtype=None, name=None, input_shape=None, input_dim=None, **kwargs):
@@ -75,7 +71,7 @@ class Layer(Configurable):
         self.dtype = _checked_dtype(dtype or "float32")
         self.input_spec = None
         self._trainable = bool(trainable)
-        self._losses = []
+        self._ready = True
         self._build_shape = None
         self._path = None
         if input_dim is not None:
@@ -87,22 +83,23 @@ class Layer(Configurable):
         if "build" in cls.__dict__:
             cls.build = _guarded_build(cls.__dict__["build"])
         parameters = inspect.signature(cls.call).parameters
-        takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-        cls._takes = {name: takes_any or name in parameters for name in _RESERVED}
-        default = parameters["training"].default if "training" in parameters else None
+        names = list(parameters)
+        cls._takes_training = "training" in parameters
+        cls._takes_mask = "mask" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+        cls._training_position = names.index("training") - 1 if cls._takes_training else len(names)
+        default = parameters["training"].default if cls._takes_training else None
         cls._default_training = None if default is inspect.Parameter.empty else default
-        cls._first_input = next((name for name in list(parameters)[1:]), None)
+        cls._first_input = names[1] if len(names) > 1 else None
 
     # Attributes: what is assigned is owned.
 
     def __setattr__(self, name, value):
-        if "_losses" not in self.__dict__ and name not in self.__dict__ and tracking.is_trackable(value):
-            if name not in ("_losses",):
+        if tracking.is_trackable(value):
+            if not self._ready:
                 raise RuntimeError(
                     f"[{type(self).__name__}] layers and variables are assigned after super().__init__(). "
-                    f"Received: {name} before it. Call super().__init__() first."
+                    f"Received: self.{name} assigned before it. Call super().__init__() first."
                 )
-        if tracking.is_trackable(value) and name != "_losses":
             self._tracked[name] = value
             if isinstance(value, Variable):
                 tracking.adopt(self, value)
@@ -142,7 +139,12 @@ class Layer(Configurable):
             ValueError: if the inputs do not fit; the message names the layer's path and the shapes.
         """
         before = context.frame
-        training = kwargs.get("training") if kwargs else None
+        training = None
+        if kwargs:
+            training = kwargs.get("training")
+        elif len(args) > self._training_position:
+            training = args[self._training_position]
+            args = (*args[: self._training_position], *args[self._training_position + 1 :])
         if training is None and before is not None:
             training = before[2]
         if training is None:
@@ -164,7 +166,7 @@ class Layer(Configurable):
                     return self._symbolic_call(x, args, kwargs, training)
             if self.input_spec is not None:
                 self._check_input(x)
-            if self._takes["training"]:
+            if self._takes_training:
                 return self.call(*args, training=training, **kwargs)
             return self.call(*args, **kwargs)
         except Exception as error:
@@ -176,7 +178,7 @@ class Layer(Configurable):
     def _prepared(self, args, kwargs):
         """Arguments for `call`: inputs cast, `training` and an untaken `mask` dropped; builds the layer."""
         if kwargs:
-            kwargs = {k: v for k, v in kwargs.items() if k != "training" and (k != "mask" or self._takes["mask"])}
+            kwargs = {k: v for k, v in kwargs.items() if k != "training" and (k != "mask" or self._takes_mask)}
             if not args and self._first_input in kwargs:
                 args = (kwargs.pop(self._first_input),)
         if not args:
@@ -204,7 +206,7 @@ class Layer(Configurable):
     def _symbolic_call(self, x, args, kwargs, training):
         self._check_input(x)
         with no_grad():
-            extra = {"training": training} if self._takes["training"] else {}
+            extra = {"training": training} if self._takes_training else {}
             outputs = self.call(*args, **extra, **kwargs)
         return map_tensors(lambda y: SymbolicTensor(y._core, (self, x)) if isinstance(y, Tensor) else y, outputs)
 
@@ -304,12 +306,12 @@ class Layer(Configurable):
     @property
     def trainable_weights(self):
         """The weights that gradients reach."""
-        return [v for v in self.weights if v.trainable]
+        return [v for v in self.weights if v.trainable] if self._trainable else []
 
     @property
     def non_trainable_weights(self):
         """The weights that gradients do not reach."""
-        return [v for v in self.weights if not v.trainable]
+        return [v for v in self.weights if not v.trainable] if self._trainable else self.weights
 
     @property
     def variables(self):
@@ -324,7 +326,8 @@ class Layer(Configurable):
     @property
     def non_trainable_variables(self):
         """The variables that gradients do not reach."""
-        return [v for v in self.variables if not getattr(v, "trainable", False)]
+        trainable = {id(v) for v in self.trainable_weights}
+        return [v for v in self.variables if id(v) not in trainable]
 
     def count_params(self):
         """Number of elements of all weights.
@@ -406,7 +409,14 @@ def _guarded_build(build):
                 self._path = current_path()
             shape = _as_shape(input_shape)
             self._build_shape = shape
-            build(self, shape)
+            owned = (self._trainable_variables, self._non_trainable_variables)
+            counts = [len(variables) for variables in owned]
+            try:
+                build(self, shape)
+            except BaseException:  # half-made weights must not stay
+                for variables, count in zip(owned, counts):
+                    del variables[count:]
+                raise
             self.built = True
 
     return guarded

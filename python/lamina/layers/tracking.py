@@ -16,8 +16,10 @@ def is_generator(value):
 
 
 def is_trackable(value):
-    """Whether an attribute's value can hold variables, layers or generators."""
-    return isinstance(value, (Variable, list, tuple, dict)) or is_layer(value) or is_generator(value)
+    """Whether an attribute's value can hold variables, layers or generators, now or later."""
+    if isinstance(value, tuple):
+        return any(is_trackable(part) for part in value)
+    return isinstance(value, (Variable, list, dict)) or is_layer(value) or is_generator(value)
 
 
 def adopt(layer, variable):

@@ -59,16 +59,14 @@ def get(identifier):
 
 
 def serialize(value):
-    """A JSON-ready description of a loss of this package: {"class_name", "config"}."""
-    name = type(value).__name__
-    if _BY_NAME.get(name) is not type(value):
-        raise TypeError(f"[losses.serialize] only Lamina's own losses have a description. Received: {value!r}.")
-    return {"class_name": name, "config": value.get_config()}
+    """A JSON-ready description of one of the library's or of a registered class; see `lamina.saving.register`."""
+    from ..saving import serialize
+
+    return serialize(value, "losses")
 
 
-def deserialize(config):
-    """The loss of `serialize`."""
-    name = config.get("class_name")
-    if name not in _BY_NAME:
-        raise unknown_name("loss", name, _BY_NAME)
-    return _BY_NAME[name].from_config(config["config"])
+def deserialize(config, custom_objects=None):
+    """The object of `serialize`, without its state."""
+    from ..saving import deserialize
+
+    return deserialize(config, custom_objects)

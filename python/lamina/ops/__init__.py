@@ -24,6 +24,7 @@ from .arithmetic import (
     where,
 )
 from .common import broadcast_to, cast
+from .cross_entropy import binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy
 from .elementwise import (
     abs,
     ceil,
@@ -61,6 +62,9 @@ from .elementwise import (
     tanh,
 )
 from .linalg import dot, matmul, outer, vdot
+from .indexing import boolean_mask, one_hot, take, take_along_axis
+from .joining import concatenate, flip, pad, repeat, split, stack, tile
+from .reduce import all, amax, amin, any, argmax, argmin, logsumexp, max, mean, min, prod, std, sum, var
 from .shape import (
     arange,
     expand_dims,
@@ -81,6 +85,7 @@ from .shape import (
     zeros,
     zeros_like,
 )
+from .softmax import log_softmax, softmax
 
 absolute = abs
 true_divide = divide

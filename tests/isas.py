@@ -1,0 +1,8 @@
+"""Prints the instruction sets this machine can run besides the one in use, for the test matrix."""
+
+from lamina import _core
+
+BUILT = ("baseline", "avx2", "avx512")
+
+if __name__ == "__main__":
+    print(*[isa for isa in BUILT if isa in _core.supported_isas() and isa != _core.isa()])
