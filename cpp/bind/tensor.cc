@@ -6,6 +6,7 @@
 #include "base/half.h"
 #include "bind/module.h"
 #include "ops/layout.h"
+#include "plan/recording.h"
 
 namespace py = pybind11;
 
@@ -92,6 +93,7 @@ Tensor from_buffer(py::handle source) {
 
 // A contiguous copy; the source may have any strides, alignment and be read-only.
 Tensor copy_buffer(py::handle source) {
+  const RecordingPaused paused;  // to an open recording the values are a constant
   Buffer buffer(source);
   const Py_buffer& v = buffer.view;
   const auto [low, high] = extent(v);
@@ -143,6 +145,7 @@ py::object item(const Tensor& t) {
 
 // A Python scalar as a 0-d tensor.
 Tensor scalar(py::handle value, DType dtype) {
+  const RecordingPaused paused;
   Tensor t = Tensor::empty({}, dtype);
   switch (dtype) {
     case DType::kFloat32: *t.data<float>() = static_cast<float>(value.cast<double>()); return t;

@@ -133,20 +133,29 @@ int64_t output_size(const char* op, const char* axis, int64_t size, int64_t kern
 
 bool agree(int64_t a, int64_t b) { return a == kUnknown || b == kUnknown || a == b; }
 
-// Checks everything that needs no dy; KH, KW, C / groups and F must be known.
-Conv2dArgs make_args(const char* op, const Shape& x, const Shape& w, DType dtype, const Conv2dWindow& v) {
-  check_computes(op, dtype);
+void check_ranks(const char* op, const Shape& x, const Shape& w) {
   check(x.rank() == 4, op, "needs images of shape (batch, height, width, channels). Received: x.shape=", x, ".");
   check(w.rank() == 4, op, "needs filters of shape (height, width, channels / groups, filters). Received: w.shape=", w,
         ".");
-  check(v.stride_h >= 1 && v.stride_w >= 1 && v.dilation_h >= 1 && v.dilation_w >= 1 && v.groups >= 1, op,
+}
+
+void check_window(const char* op, const Conv2dWindow& v) {
+  constexpr int64_t kLargest = int64_t{1} << 31;  // products of two stay far from overflow
+  const auto within = [](int64_t low, std::initializer_list<int64_t> values) {
+    return std::ranges::all_of(values, [&](int64_t i) { return i >= low && i < kLargest; });
+  };
+  check(within(1, {v.stride_h, v.stride_w, v.dilation_h, v.dilation_w, v.groups}), op,
         "strides, dilation and groups must be at least 1. Received: strides=(", v.stride_h, ", ", v.stride_w,
         "), dilation=(", v.dilation_h, ", ", v.dilation_w, "), groups=", v.groups, ".");
-  check(v.top >= 0 && v.bottom >= 0 && v.left >= 0 && v.right >= 0, op,
-        "padding must not be negative. Received: padding=(", v.top, ", ", v.bottom, ", ", v.left, ", ", v.right, ").");
-  constexpr int64_t kLargest = int64_t{1} << 31;  // products of two stay far from overflow
-  check(std::max({v.stride_h, v.stride_w, v.dilation_h, v.dilation_w, v.top, v.bottom, v.left, v.right}) < kLargest, op,
-        "strides, dilation and padding must be below 2^31.");
+  check(within(0, {v.top, v.bottom, v.left, v.right}), op, "padding must not be negative. Received: padding=(", v.top,
+        ", ", v.bottom, ", ", v.left, ", ", v.right, ").");
+}
+
+// Checks everything that needs no dy.
+Conv2dArgs make_args(const char* op, const Shape& x, const Shape& w, DType dtype, const Conv2dWindow& v) {
+  check_computes(op, dtype);
+  check_ranks(op, x, w);
+  check_window(op, v);
   check(w[0] >= 1 && w[1] >= 1 && w[2] >= 1 && w[3] >= 0, op,
         "filters must have known sizes of at least 1. Received: w.shape=", w, ".");
   check(w[3] % v.groups == 0, op, "groups must divide the number of filters. Received: filters=", w[3],
@@ -181,12 +190,29 @@ int64_t same_total(int64_t size, int64_t kernel, int64_t stride, int64_t dilatio
 
 }  // namespace
 
-Conv2dWindow conv2d_pad(Conv2dWindow v, std::string_view padding, int64_t h, int64_t w, int64_t kh, int64_t kw) {
-  v.top = v.bottom = v.left = v.right = 0;
-  if (padding == "valid") return v;
-  check(padding == "same", "conv2d", "padding must be \"valid\" or \"same\". Received: padding=\"", padding, "\".");
-  const int64_t rows = same_total(h, kh, v.stride_h, v.dilation_h);
-  const int64_t cols = same_total(w, kw, v.stride_w, v.dilation_w);
+Conv2dWindow conv2d_window(const Shape& x, const Shape& w, const Dims& strides,
+                           const std::variant<std::string, Dims>& padding, const Dims& dilation, int64_t groups) {
+  check_ranks("conv2d", x, w);
+  check(strides.rank() == 2 && dilation.rank() == 2, "conv2d",
+        "strides and dilation need one number, or one each for height and width. Received: strides=", strides,
+        ", dilation=", dilation, ".");
+  Conv2dWindow v{strides[0], strides[1], dilation[0], dilation[1], 0, 0, 0, 0, groups};
+  check_window("conv2d", v);
+  if (const Dims* sides = std::get_if<Dims>(&padding)) {
+    check(sides->rank() == 4, "conv2d", "padding needs four numbers, (top, bottom, left, right). Received: padding=",
+          *sides, ".");
+    v.top = (*sides)[0];
+    v.bottom = (*sides)[1];
+    v.left = (*sides)[2];
+    v.right = (*sides)[3];
+    return v;
+  }
+  const std::string& name = std::get<std::string>(padding);
+  check(name == "valid" || name == "same", "conv2d",
+        "padding must be \"valid\", \"same\" or (top, bottom, left, right). Received: padding=\"", name, "\".");
+  if (name == "valid") return v;
+  const int64_t rows = same_total(x[1], w[0], v.stride_h, v.dilation_h);
+  const int64_t cols = same_total(x[2], w[1], v.stride_w, v.dilation_w);
   v.top = rows / 2;
   v.bottom = rows - v.top;
   v.left = cols / 2;
@@ -247,8 +273,9 @@ Tensor conv2d_weight_grad(const Tensor& x_in, const Tensor& dy_in, const Shape& 
   return dw;
 }
 
-Conv2dLayerGrad conv2d_layer_grad(const Tensor& x_in, const Tensor& dy_in, const Tensor& y_in, const Shape& w_shape,
-                                  const Conv2dWindow& window, Activation activation) {
+std::tuple<Tensor, Tensor, Tensor> conv2d_layer_grad(const Tensor& x_in, const Tensor& dy_in, const Tensor& y_in,
+                                                     const Shape& w_shape, const Conv2dWindow& window,
+                                                     Activation activation) {
   constexpr const char* op = "conv2d_layer_grad";
   check_same_dtype(op, x_in, dy_in);
   Conv2dArgs args = make_args(op, x_in.shape(), w_shape, x_in.dtype(), window);
@@ -256,19 +283,19 @@ Conv2dLayerGrad conv2d_layer_grad(const Tensor& x_in, const Tensor& dy_in, const
   check_dy(op, args, y_in);
   args.activation = activation;
   const bool active = activation != Activation::none;
-  Conv2dLayerGrad r{Tensor::like(w_shape, args.dtype, x_in, dy_in, y_in),
-                    Tensor::like({args.F}, args.dtype, x_in, dy_in, y_in), dy_in};
-  if (active) r.dz = Tensor::like(dy_in.shape(), args.dtype, x_in, dy_in, y_in);
-  if (r.dw.is_symbolic() || r.dw.size() == 0) return r;
+  const Tensor dw = Tensor::like(w_shape, args.dtype, x_in, dy_in, y_in);
+  const Tensor db = Tensor::like({args.F}, args.dtype, x_in, dy_in, y_in);
+  const Tensor dz = active ? Tensor::like(dy_in.shape(), args.dtype, x_in, dy_in, y_in) : dy_in;
+  if (dw.is_symbolic() || dw.size() == 0) return {dw, db, dz};
   const Tensor x = contiguous(x_in), dy = contiguous(dy_in);
   const size_t scratch = conv_weight_scratch(forward_job(args), args.dtype);
   if (!active) {
-    launch<run_conv2d_layer_grad>(op, args, {&x, &dy}, {&r.dw, &r.db}, scratch);
+    launch<run_conv2d_layer_grad>(op, args, {&x, &dy}, {&dw, &db}, scratch);
   } else {
     const Tensor y = contiguous(y_in);
-    launch<run_conv2d_layer_grad>(op, args, {&x, &dy, &y}, {&r.dw, &r.db, &r.dz}, scratch);
+    launch<run_conv2d_layer_grad>(op, args, {&x, &dy, &y}, {&dw, &db, &dz}, scratch);
   }
-  return r;
+  return {dw, db, dz};
 }
 
 }  // namespace lamina

@@ -9,7 +9,9 @@
 #pragma once
 
 #include <optional>
-#include <string_view>
+#include <string>
+#include <tuple>
+#include <variant>
 
 #include "base/tensor.h"
 #include "ops/activation.h"
@@ -23,9 +25,11 @@ struct Conv2dWindow {
   int64_t groups = 1;
 };
 
-// Sets the padding of `window` for an image axis of h x w (kUnknown allowed) and a kh x kw kernel. "valid": none. "same"
-// as TensorFlow has it: OH = ceil(H / sh), total = (OH - 1) sh + (KH - 1) dh + 1 - H, the odd one at the bottom.
-Conv2dWindow conv2d_pad(Conv2dWindow window, std::string_view padding, int64_t h, int64_t w, int64_t kh, int64_t kw);
+// The window of images x (N, H, W, C; dimensions may be kUnknown) under filters w (KH, KW, ...). padding: "valid" (none),
+// "same" as TensorFlow has it (OH = ceil(H / sh), total = (OH - 1) sh + (KH - 1) dh + 1 - H, the odd one at the bottom),
+// or (top, bottom, left, right).
+Conv2dWindow conv2d_window(const Shape& x, const Shape& w, const Dims& strides,
+                           const std::variant<std::string, Dims>& padding, const Dims& dilation, int64_t groups);
 
 Tensor conv2d(const Tensor& x, const Tensor& w, const std::optional<Tensor>& bias, const Conv2dWindow& window,
               Activation activation = Activation::none);
@@ -36,12 +40,10 @@ Tensor conv2d_input_grad(const Tensor& dy, const Tensor& w, const Shape& x_shape
 // dw = gradient of sum(dy * conv2d(x, w)) by w.
 Tensor conv2d_weight_grad(const Tensor& x, const Tensor& dy, const Shape& w_shape, const Conv2dWindow& window);
 
-// Gradients of the whole layer but the input's: dz = dy * f'(y) (dy itself without activation), db = sum of dz over
-// pixels, dw from dz, in one pass over dy. The input's is conv2d_input_grad(dz, w).
-struct Conv2dLayerGrad {
-  Tensor dw, db, dz;
-};
-Conv2dLayerGrad conv2d_layer_grad(const Tensor& x, const Tensor& dy, const Tensor& y, const Shape& w_shape,
-                                  const Conv2dWindow& window, Activation activation);
+// Gradients of the whole layer but the input's, in one pass over dy: (dw, db, dz) with dz = dy * f'(y) (dy itself
+// without activation), db [F] its sum over pixels, dw from dz. The input's is conv2d_input_grad(dz, w).
+std::tuple<Tensor, Tensor, Tensor> conv2d_layer_grad(const Tensor& x, const Tensor& dy, const Tensor& y,
+                                                     const Shape& w_shape, const Conv2dWindow& window,
+                                                     Activation activation);
 
 }  // namespace lamina

@@ -24,6 +24,11 @@ constexpr int64_t kBlockM = 4096;  // rows of A packed at a time
 // Tiles of C handed to threads: their share of A and B fits L2.
 constexpr int64_t kTileM = 112;
 constexpr int64_t kTileN = 256;
+// They shrink where C has fewer than kMinTiles, except in products of too few multiply-adds to be worth a
+// thread.
+constexpr int64_t kMinTiles = 8;
+constexpr int64_t kMinTileN = 64;
+constexpr double kSmallProduct = 500e3;
 // Up to so many rows B is read in place; up to so many columns, A: packing would cost more than it saves.
 constexpr int64_t kDirectM = 48;
 constexpr int64_t kDirectN = 128;
@@ -82,6 +87,11 @@ Plan make_plan(const GemmArgs& g) {
   p.block_n = p.pack_b ? std::min(g.n, kBlockN) : g.n;
   p.tile_m = std::max<int64_t>(1, kTileM / p.rows) * p.rows;
   p.tile_n = kTileN;
+  const auto too_few = [&] { return ceil_div(g.m, p.tile_m) * ceil_div(g.n, p.tile_n) < kMinTiles; };
+  if (p.slices == 1 && static_cast<double>(g.m * g.n) * static_cast<double>(g.k) > kSmallProduct) {
+    while (p.tile_n > kMinTileN && too_few()) p.tile_n /= 2;
+    while (p.tile_m > 2 * p.rows && too_few()) p.tile_m = ceil_div(p.tile_m / p.rows, 2) * p.rows;
+  }
 
   const int64_t a_size = p.pack_a ? ceil_div(p.block_m, p.rows) * p.rows * p.block_k : 0;
   const int64_t b_size = p.pack_b ? ceil_div(p.block_n, p.cols) * p.cols * p.block_k : 0;

@@ -111,19 +111,19 @@ constexpr TileTable<T> make_tiles(std::integer_sequence<int, I...>) {
 template <class T>
 constexpr TileTable<T> kTiles = make_tiles<T>(std::make_integer_sequence<int, kMaxVectors * kRows>());
 
+// Columns outside, rows inside: the bias stays in a register. n is a few vectors wide, so C is in L1.
 template <class T>
 void finish(Activation f, const void* bias_, void* c_, int64_t c_row, int64_t m, int64_t n) {
   using V = Vec<T>;
   const T* bias = static_cast<const T*>(bias_);
   with_activation(
       f, [=](auto tag) __attribute__((always_inline)) {
-        T* c = static_cast<T*>(c_);
-        for (int64_t i = 0; i < m; ++i, c += c_row) {
-          for (int64_t j = 0; j < n; j += V::kLanes) {
-            const int left = lanes_at<T>(n, j);
-            V x = V::load(c + j, left);
-            if (bias) x += V::load(bias + j, left);
-            activate<decltype(tag)::value>(x).store(c + j, left);
+        for (int64_t j = 0; j < n; j += V::kLanes) {
+          const int left = lanes_at<T>(n, j);
+          const V add = bias ? V::load(bias + j, left) : V(T(-0.0));  // x + -0 = x for every x
+          T* c = static_cast<T*>(c_) + j;
+          for (int64_t i = 0; i < m; ++i, c += c_row) {
+            activate<decltype(tag)::value>(V::load(c, left) + add).store(c, left);
           }
         }
       });

@@ -223,8 +223,13 @@ std::tuple<Tensor, Tensor, Tensor> batch_norm(const Tensor& x_in, const Tensor* 
         "inference needs moving_mean and moving_variance. Received: None.");
   a.momentum = momentum, a.epsilon = epsilon, a.training = training;
   a.scales = gamma != nullptr, a.shifts = beta != nullptr;
-  Tensor mean = Tensor::like({a.C}, a.dtype, x_in), rstd = Tensor::like({a.C}, a.dtype, x_in);
-  if (x_in.is_symbolic()) return {Tensor::symbolic(x_in.shape(), a.dtype), mean, rstd};
+  bool symbolic = x_in.is_symbolic();
+  for (const auto& [name, t] : operands) symbolic |= t && t->is_symbolic();
+  if (symbolic) {
+    const Tensor channels = Tensor::symbolic({a.C}, a.dtype);
+    return {Tensor::symbolic(x_in.shape(), a.dtype), channels, channels};
+  }
+  Tensor mean = Tensor::empty({a.C}, a.dtype), rstd = Tensor::empty({a.C}, a.dtype);
   const Tensor x = rows(x_in, axis);
   const Tensor y = Tensor::empty(x.shape(), a.dtype);
   // Operands that are not there are stood for by x (read) and mean (written); the flags say so.
@@ -257,9 +262,9 @@ std::tuple<Tensor, Tensor, Tensor> batch_norm_grad(const Tensor& dy_in, const Te
   check_channels(op, "mean", mean, a);
   check_channels(op, "rstd", rstd, a);
   a.scales = gamma != nullptr, a.training = training;
-  Tensor dgamma = Tensor::like({a.C}, a.dtype, x_in, dy_in),
-         dbeta = Tensor::like({a.C}, a.dtype, x_in, dy_in);
-  if (dgamma.is_symbolic()) return {Tensor::symbolic(x_in.shape(), a.dtype), dgamma, dbeta};
+  const Tensor dgamma = Tensor::like({a.C}, a.dtype, x_in, dy_in, mean, gamma ? *gamma : mean);
+  if (dgamma.is_symbolic()) return {Tensor::symbolic(x_in.shape(), a.dtype), dgamma, dgamma};
+  const Tensor dbeta = Tensor::empty({a.C}, a.dtype);
   const Tensor x = rows(x_in, axis), dy = rows(dy_in, axis);
   const Tensor dx = Tensor::empty(x.shape(), a.dtype);
   const Tensor* g = gamma ? gamma : &x;

@@ -62,7 +62,8 @@ void Recording::append(const Launch& l) {
     const Tensor& t = i < l.num_reads ? *l.reads[i] : *l.writes[i - l.num_reads];
     Storage* s = t.storage().get();
     s->recorded.store(true, std::memory_order_relaxed);
-    buffers_.try_emplace(s->id, Buffer{s, s->bytes});
+    const bool read = i < l.num_reads;
+    buffers_.try_emplace(s->id, Buffer{s, s->bytes, read ? t.storage() : StoragePtr()});
     r.operands.push_back({s->id, t.byte_offset()});
     r.bytes_touched += s->bytes;
   }

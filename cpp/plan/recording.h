@@ -1,5 +1,5 @@
 // Records launches as data: function, argument bytes, (storage id, byte offset) per operand. A recording holds ids, not
-// memory: storages that die before it closes are intermediates, the rest keep their address.
+// memory: what its launches write and what dies before it closes is an intermediate; the rest keeps its address.
 #pragma once
 
 #include <cstddef>
@@ -64,6 +64,7 @@ class Recording {
   struct Buffer {
     Storage* alive;  // null once dead
     size_t bytes;
+    StoragePtr input;  // held where a launch read it before any wrote it: data made outside, a constant or a weight
   };
   std::vector<RecordedLaunch> launches_;
   std::unordered_map<uint64_t, Buffer> buffers_;
@@ -73,6 +74,17 @@ class Recording {
 // The calling thread's open recording, or null. At most one per thread.
 Recording* open_recording();
 void set_open_recording(Recording* recording);
+
+// Launches in this scope run but are not recorded: what they write is data to the recording.
+class RecordingPaused {
+ public:
+  RecordingPaused() : open_(open_recording()) { set_open_recording(nullptr); }
+  ~RecordingPaused() { set_open_recording(open_); }
+  RecordingPaused(const RecordingPaused&) = delete;
+
+ private:
+  Recording* open_;
+};
 
 // The launch point's inner half, shared by eager calls and replays.
 Status run_launch(RunFn run, const void* args, Buffers buffers, size_t bytes_touched);

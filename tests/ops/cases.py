@@ -1,10 +1,13 @@
 """Every op's test rows. Each family has its own file of rows; this is the list of them."""
 
-from . import rows_elementwise, rows_indexing, rows_linalg, rows_reduce
+from . import rows_elementwise, rows_indexing, rows_linalg, rows_normalization, rows_pooling, rows_random, rows_reduce
 
 ROWS = [
     *rows_elementwise.ROWS,
     *rows_linalg.ROWS,
     *rows_reduce.ROWS,
     *rows_indexing.ROWS,
+    *rows_normalization.ROWS,
+    *rows_pooling.ROWS,
+    *rows_random.ROWS,
 ]

@@ -14,7 +14,11 @@ def one_hot(x, n, axis=-1, dtype="float32"):
 
 
 def take_along_axis(x, indices, axis=None):
-    shape = list(np.broadcast_shapes(*[[n if i != axis % x.ndim else 1 for i, n in enumerate(a.shape)] for a in (x, indices)]))
+    shape = list(
+        np.broadcast_shapes(
+            *[[n if i != axis % x.ndim else 1 for i, n in enumerate(a.shape)] for a in (x, indices)]
+        )
+    )
     wide = [list(shape), list(shape)]
     for s, a in zip(wide, (x, indices)):
         s[axis] = a.shape[axis]
@@ -59,7 +63,12 @@ ROWS = [
         take_along_axis,
         errors=[
             ((ONES, np.array([[0, 4]] * 2), 1), {}, ValueError, RANGE.format("take_along_axis")),
-            ((ONES, np.array([0]), 1), {}, ValueError, r"\[take_along_axis\] indices must have x's shape.*\(1,\)"),
+            (
+                (ONES, np.array([0]), 1),
+                {},
+                ValueError,
+                r"\[take_along_axis\] indices must have x's shape.*\(1,\)",
+            ),
         ],
     ),
     Row(
@@ -72,18 +81,34 @@ ROWS = [
         ],
         one_hot,
         grad=False,
-        errors=[((np.array([1]), 0), {}, ValueError, r"\[one_hot\] num_classes must be positive.*num_classes=0")],
+        errors=[
+            ((np.array([1]), 0), {}, ValueError, r"\[one_hot\] num_classes must be positive.*num_classes=0")
+        ],
     ),
     Row(
         "boolean_mask",
-        of_shape(((4, 3), (np.array([True, False, True, True]),), {}), ((2, 2), (np.array([[True, False]] * 2),), {})),
+        of_shape(
+            ((4, 3), (np.array([True, False, True, True]),), {}),
+            ((2, 2), (np.array([[True, False]] * 2),), {}),
+        ),
         lambda x, m: x[m],
-        errors=[((ONES, np.array([True])), {}, IndexError, r"\[boolean_mask\] the mask must have.*mask.shape=\(1,\)")],
+        errors=[
+            (
+                (ONES, np.array([True])),
+                {},
+                IndexError,
+                r"\[boolean_mask\] the mask must have.*mask.shape=\(1,\)",
+            )
+        ],
     ),
     Row(
         "concatenate",
         lists(
-            ([(2,), (3,), (0,)],), ([(2, 3), (2, 1)], 1), ([(2, 3), (2, 1)], -1), ([(3, 2)], 0), ([(1, 2)] * 70,)
+            ([(2,), (3,), (0,)],),
+            ([(2, 3), (2, 1)], 1),
+            ([(2, 3), (2, 1)], -1),
+            ([(3, 2)], 0),
+            ([(1, 2)] * 70,),
         ),
         lambda xs, axis=0: np.concatenate(xs, axis),
         errors=[
@@ -123,11 +148,24 @@ ROWS = [
             ((ONES, ((1, 1),) * 3), {}, ValueError, r"\[pad\] pad_width needs one pair per axis.*3 pairs"),
         ],
     ),
-    Row("flip", of_shape(((5,), (), {}), ((2, 3), (), {}), ((2, 3), (1,), {}), ((2, 3), ((0, -1),), {})), np.flip),
-    Row("tile", of_shape(((3,), (2,), {}), ((2, 3), ((2, 3),), {}), ((3,), ((2, 1),), {}), ((2, 3), (2,), {})), np.tile),
+    Row(
+        "flip",
+        of_shape(((5,), (), {}), ((2, 3), (), {}), ((2, 3), (1,), {}), ((2, 3), ((0, -1),), {})),
+        np.flip,
+    ),
+    Row(
+        "tile",
+        of_shape(((3,), (2,), {}), ((2, 3), ((2, 3),), {}), ((3,), ((2, 1),), {}), ((2, 3), (2,), {})),
+        np.tile,
+    ),
     Row(
         "repeat",
-        of_shape(((3,), (2,), {}), ((2, 3), (2,), {}), ((2, 3), (3,), {"axis": 1}), ((3,), ([1, 0, 2],), {"axis": 0})),
+        of_shape(
+            ((3,), (2,), {}),
+            ((2, 3), (2,), {}),
+            ((2, 3), (3,), {"axis": 1}),
+            ((3,), ([1, 0, 2],), {"axis": 0}),
+        ),
         np.repeat,
     ),
 ]

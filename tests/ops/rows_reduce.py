@@ -14,7 +14,7 @@ AXES = [
     ((4, 1), (1,), {}),
     ((3,), ((),), {}),
 ]
-# Long enough for several blocks and threads; values only, gradients are the same for every size.
+# Long enough for several blocks and threads.
 LONG = [((40000,), (), {}), ((1000, 3), (0,), {}), ((300, 65), (0,), {}), ((70, 9), (1,), {})]
 EMPTY = [((0, 3), (0,), {}), ((3, 0), (0,), {})]
 
@@ -26,7 +26,12 @@ def drawn(calls, sizes=True, draw=lambda rng, shape: rng.standard_normal(shape))
 
 def errors(op, empty=False):
     rows = [
-        ((np.ones((2, 3)), 2), {}, IndexError, rf"\[{op}\] axis is out of range; expected -2 <= axis < 2.*axis=2"),
+        (
+            (np.ones((2, 3)), 2),
+            {},
+            IndexError,
+            rf"\[{op}\] axis is out of range; expected -2 <= axis < 2.*axis=2",
+        ),
         ((np.ones((2, 3)), -3), {}, IndexError, rf"\[{op}\] axis is out of range"),
     ]
     if empty:
@@ -68,13 +73,13 @@ def softmax(x, axis=-1):
 
 ROWS = [
     Row("sum", drawn([*AXES, *EMPTY]), np.sum, errors=errors("sum") + twice("sum")),
-    Row("sum", drawn(LONG, False), np.sum, grad=False, rtol32=1e-6, id="sum_long"),
+    Row("sum", drawn(LONG, False), np.sum, rtol32=1e-6, id="sum_long"),
     Row("mean", drawn(AXES), np.mean, errors=errors("mean") + twice("mean")),
-    Row("mean", drawn(LONG, False), np.mean, grad=False, rtol32=1e-6, id="mean_long"),
+    Row("mean", drawn(LONG, False), np.mean, rtol32=1e-6, id="mean_long"),
     Row("prod", drawn([*AXES, *EMPTY], draw=near_one), np.prod, rtol32=1e-5, errors=errors("prod")),
     Row("prod", drawn(AXES[:6], False, with_zeros), np.prod, id="prod_zeros"),
     Row("max", drawn(AXES, draw=spread), np.max, errors=errors("max", True)),
-    Row("max", drawn(LONG, False), np.max, grad=False, id="max_long"),
+    Row("max", drawn(LONG, False), np.max, id="max_long"),
     Row("min", drawn(AXES, draw=spread), np.min, errors=errors("min", True)),
     Row("any", drawn([*AXES, *EMPTY], draw=with_zeros), np.any, grad=False, errors=errors("any")),
     Row("all", drawn([*AXES, *EMPTY], draw=with_zeros), np.all, grad=False, errors=errors("all")),
@@ -85,12 +90,27 @@ ROWS = [
     Row("logsumexp", drawn(AXES[:6]), logsumexp, errors=errors("max")),
     Row(
         "softmax",
-        drawn([((3, 5), (), {}), ((3, 5), (0,), {}), ((2, 17, 3), (1,), {}), ((2, 9, 2), (-1,), {}), ((0, 3), (), {})]),
+        drawn(
+            [
+                ((3, 5), (), {}),
+                ((3, 5), (0,), {}),
+                ((2, 17, 3), (1,), {}),
+                ((2, 9, 2), (-1,), {}),
+                ((0, 3), (), {}),
+            ]
+        ),
         softmax,
         errors=errors("softmax"),
     ),
-    Row("softmax", drawn([((2, 3, 4), ((0, 2),), {})], False), lambda x, axis: softmax(x, axis), id="softmax_axes"),
-    Row("softmax", drawn([((130, 1000), (), {}), ((7, 40, 70), (1,), {})], False), softmax, grad=False, id="softmax_long"),
+    Row(
+        "softmax",
+        drawn([((2, 3, 4), ((0, 2),), {})], False),
+        lambda x, axis: softmax(x, axis),
+        id="softmax_axes",
+    ),
+    Row(
+        "softmax", drawn([((130, 1000), (), {}), ((7, 40, 70), (1,), {})], False), softmax, id="softmax_long"
+    ),
     Row(
         "log_softmax",
         drawn([((3, 5), (), {}), ((3, 5), (0,), {}), ((2, 17, 3), (1,), {})]),
@@ -121,13 +141,20 @@ def binary(target, output, from_logits=False):
 
 
 def labelled(rng):
-    draws = [((rng.integers(0, n, 4), rng.standard_normal((4, n)) * 2), {"from_logits": True}) for n in SIMD_SIZES if n]
+    draws = [
+        ((rng.integers(0, n, 4), rng.standard_normal((4, n)) * 2), {"from_logits": True})
+        for n in SIMD_SIZES
+        if n
+    ]
     draws += [((rng.integers(0, n, 4), rng.random((4, n)) + 0.1), {}) for n in (2, 3, 17, 33)]
     draws += [
         ((rng.integers(0, 3, (4, 1)), rng.standard_normal((4, 3))), {"from_logits": True}),
         ((rng.integers(0, 3, 4).astype("float32"), rng.random((4, 3)) + 0.1), {}),
         ((rng.integers(0, 3, (2, 5)), rng.standard_normal((2, 3, 5))), {"from_logits": True, "axis": 1}),
-        ((np.array([0, 255, 2], "uint8"), rng.standard_normal((3, 3))), {"from_logits": True, "ignore_class": 255}),
+        (
+            (np.array([0, 255, 2], "uint8"), rng.standard_normal((3, 3))),
+            {"from_logits": True, "ignore_class": 255},
+        ),
         ((np.array([0, -1, 2]), rng.random((3, 3)) + 0.1), {"ignore_class": -1}),
         ((np.zeros(0, int), rng.random((0, 3))), {}),
     ]
@@ -136,7 +163,8 @@ def labelled(rng):
 
 def weighted(rng):
     draws = [
-        ((rng.random((4, n)), rng.standard_normal((4, n)) * 2), {"from_logits": True}) for n in (1, 2, 5, 16, 17, 33)
+        ((rng.random((4, n)), rng.standard_normal((4, n)) * 2), {"from_logits": True})
+        for n in (1, 2, 5, 16, 17, 33)
     ]
     draws += [((rng.random((4, n)), rng.random((4, n)) + 0.1), {}) for n in (2, 5, 17)]
     return [*draws, ((rng.random((2, 3, 5)), rng.random((2, 3, 5)) + 0.1), {"axis": 1})]
@@ -149,7 +177,12 @@ def bernoulli(rng):
 
 def label_error(value, text):
     args = (np.array([1, value]), np.ones((2, 10)))
-    return (args, {}, ValueError, rf"\[sparse_categorical_crossentropy\] {text}.*value={value}.* at element 1")
+    return (
+        args,
+        {},
+        ValueError,
+        rf"\[sparse_categorical_crossentropy\] {text}.*value={value}.* at element 1",
+    )
 
 
 ROWS += [
@@ -190,7 +223,12 @@ ROWS += [
         binary,
         rtol32=4e-6,
         errors=[
-            ((np.zeros(2), np.ones(3)), {}, ValueError, r"\[binary_crossentropy\] target and output must.*\(2,\).*\(3,\)")
+            (
+                (np.zeros(2), np.ones(3)),
+                {},
+                ValueError,
+                r"\[binary_crossentropy\] target and output must.*\(2,\).*\(3,\)",
+            )
         ],
     ),
 ]

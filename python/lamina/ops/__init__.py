@@ -1,6 +1,7 @@
 """Operations on tensors, under Keras 3's names. Importing this gives `Tensor` its operators."""
 
 from ..tensor import Tensor
+from . import random
 from .arithmetic import (
     add,
     divide,
@@ -64,6 +65,8 @@ from .elementwise import (
 from .linalg import dot, matmul, outer, vdot
 from .indexing import boolean_mask, one_hot, take, take_along_axis
 from .joining import concatenate, flip, pad, repeat, split, stack, tile
+from .normalization import batch_norm, batch_normalization
+from .pooling import average_pool, max_pool
 from .reduce import all, amax, amin, any, argmax, argmin, logsumexp, max, mean, min, prod, std, sum, var
 from .shape import (
     arange,

@@ -71,7 +71,10 @@ def sparse_categorical_crossentropy(target, output, from_logits=False, axis=-1, 
 
     def grad(dy):
         return fused_grad(
-            lambda dy, x: _core.sparse_categorical_crossentropy_grad(dy, target._core, x, *options), composed, dy, x
+            lambda dy, x: _core.sparse_categorical_crossentropy_grad(dy, target._core, x, *options),
+            composed,
+            dy,
+            x,
         )
 
     return record("sparse_categorical_crossentropy", loss, (x,), grad, saved=(x, target))
@@ -119,7 +122,11 @@ def categorical_crossentropy(target, output, from_logits=False, axis=-1):
         dx = None
         if x.requires_grad:
             dx = fused_grad(
-                lambda dy, t, x: _core.categorical_crossentropy_grad(dy, t, x, from_logits), composed, dy, t, x
+                lambda dy, t, x: _core.categorical_crossentropy_grad(dy, t, x, from_logits),
+                composed,
+                dy,
+                t,
+                x,
             )
         return dt, dx
 

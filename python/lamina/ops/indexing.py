@@ -78,7 +78,9 @@ def _broadcast_but(a, b, axis):
     """a and b with axes of size 1 grown to the other's, all but one axis."""
 
     def grown(x, other):
-        shape = tuple([m if n == 1 and i != axis else n for i, (n, m) in enumerate(zip(x.shape, other.shape))])
+        shape = tuple(
+            [m if n == 1 and i != axis else n for i, (n, m) in enumerate(zip(x.shape, other.shape))]
+        )
         return x if shape == x.shape else broadcast_to(x, shape)
 
     return grown(a, b), grown(b, a)
@@ -86,7 +88,9 @@ def _broadcast_but(a, b, axis):
 
 def _take_along_axis_grad(dy, indices, shape, axis):
     dx = _core.take_along_axis_grad(dy._core, indices._core, shape, axis)
-    return record("take_along_axis_grad", dx, (dy,), lambda ddx: take_along_axis(ddx, indices, axis), saved=(indices,))
+    return record(
+        "take_along_axis_grad", dx, (dy,), lambda ddx: take_along_axis(ddx, indices, axis), saved=(indices,)
+    )
 
 
 def boolean_mask(x, mask):

@@ -33,8 +33,8 @@ def matmul(x1, x2):
         x2: tensor `[..., K, N]` or `[K]`. Leading axes of x1 and x2 broadcast.
 
     Returns:
-        Tensor `[..., M, N]`, without M or N where that operand is a vector. int8 times int8 gives int32; other
-        types meet by Keras' promotion table.
+        Tensor `[..., M, N]`, without M or N where that operand is a vector. int8 times int8 gives int32;
+        other types meet by Keras' promotion table.
 
     Raises:
         ValueError: if the inner axes differ, the leading axes do not broadcast, or an operand is a scalar.

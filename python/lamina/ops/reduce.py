@@ -254,4 +254,6 @@ def logsumexp(x, axis=None, keepdims=False):
     top = max(stop_gradient(x), axes, keepdims=True)
     top = where(isfinite(top), top, 0.0)
     y = log(sum(exp(x - top), axes, keepdims=True)) + top
-    return y if keepdims else reshape(y, [n for i, n in enumerate(x.shape) if i not in _reduced(axes, x.ndim)])
+    return (
+        y if keepdims else reshape(y, [n for i, n in enumerate(x.shape) if i not in _reduced(axes, x.ndim)])
+    )

@@ -1,0 +1,207 @@
+"""Random tensors. `seed` is everywhere an int (the same values on every call), a SeedGenerator (moves on with each
+call), or None (the global generator, see `set_random_seed`)."""
+
+from __future__ import annotations
+
+from .. import _core
+from ..autograd import record
+from ..random_state import generator_of
+from ..tensor import Tensor
+from .common import cast, floating, tensor
+from .elementwise import log
+from .indexing import take
+from .reduce import argmax
+from .shape import expand_dims, zeros_like
+
+
+def uniform(shape, minval=0.0, maxval=1.0, dtype=None, seed=None):
+    """Uniform numbers in [minval, maxval).
+
+    Args:
+        shape: tuple of sizes.
+        minval: lowest value.
+        maxval: bound above.
+        dtype: `"float32"` (the default) or another float type; integers as in `randint`.
+        seed: int, SeedGenerator or None.
+
+    Returns:
+        Tensor of that shape.
+
+    Raises:
+        ValueError: if minval > maxval.
+
+    Example:
+        >>> import lamina as lm
+        >>> x = lm.ops.random.uniform((1000,), seed=0).numpy()
+        >>> bool(0 <= x.min() and x.max() < 1)
+        True
+    """
+    dtype = dtype or "float32"
+    if dtype.startswith(("int", "uint")):
+        return randint(shape, int(minval), int(maxval), dtype, seed)
+    return _floats(_core.random_uniform, shape, float(minval), float(maxval), dtype, seed)
+
+
+def normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
+    """Normal numbers (Box-Muller).
+
+    Args:
+        shape: tuple of sizes.
+        mean: float.
+        stddev: float.
+        dtype: `"float32"` (the default) or another float type.
+        seed: int, SeedGenerator or None.
+
+    Example:
+        >>> import lamina as lm
+        >>> abs(float(lm.ops.random.normal((10000,), seed=0).numpy().mean())) < 0.05
+        True
+    """
+    return _floats(_core.random_normal, shape, float(mean), float(stddev), dtype, seed)
+
+
+def truncated_normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
+    """Normal numbers, drawn again where they fall more than two stddev from the mean. Arguments as in `normal`.
+
+    Example:
+        >>> import lamina as lm
+        >>> bool(abs(lm.ops.random.truncated_normal((1000,), seed=0).numpy()).max() <= 2)
+        True
+    """
+    return _floats(_core.random_truncated_normal, shape, float(mean), float(stddev), dtype, seed)
+
+
+def randint(shape, minval, maxval, dtype="int32", seed=None):
+    """Uniform integers in [minval, maxval).
+
+    Example:
+        >>> import lamina as lm
+        >>> set(lm.ops.random.randint((100,), 0, 3, seed=0).numpy().tolist())
+        {0, 1, 2}
+    """
+    kind = dtype if dtype in ("int32", "int64") else "int32"
+    y = _draw(seed, lambda state: _core.random_integers(state, _shape(shape), kind, int(minval), int(maxval)))
+    return cast(y, dtype)
+
+
+def bernoulli(shape, p=0.5, dtype="bool", seed=None):
+    """True (1) with probability p.
+
+    Raises:
+        ValueError: if p is not from 0 to 1.
+
+    Example:
+        >>> import lamina as lm
+        >>> bool(lm.ops.random.bernoulli((4,), 1.0).numpy().all())
+        True
+    """
+    return cast(_draw(seed, lambda state: _core.random_bernoulli(state, _shape(shape), float(p))), dtype)
+
+
+def permutation(n, seed=None):
+    """0 .. n-1 in random order, int64.
+
+    Example:
+        >>> import lamina as lm
+        >>> sorted(lm.ops.random.permutation(4, seed=0).numpy().tolist())
+        [0, 1, 2, 3]
+    """
+    return _draw(seed, lambda state: _core.random_permutation(state, int(n)))
+
+
+def shuffle(x, axis=0, seed=None):
+    """x with its slices along `axis` in random order.
+
+    Example:
+        >>> import lamina as lm
+        >>> sorted(lm.ops.random.shuffle([1, 2, 3], seed=0).numpy().tolist())
+        [1, 2, 3]
+    """
+    x = tensor(x)
+    return take(x, permutation(x.shape[axis], seed), axis)
+
+
+def categorical(logits, num_samples, dtype="int32", seed=None):
+    """Draws classes with probabilities softmax(logits), by the largest of logits plus Gumbel noise (Gumbel, 1954).
+
+    Args:
+        logits: float tensor of shape (batch, classes).
+        num_samples: int, draws per row.
+        dtype: integer type of the result.
+        seed: int, SeedGenerator or None.
+
+    Returns:
+        Integer tensor of shape (batch, num_samples).
+
+    Example:
+        >>> import lamina as lm
+        >>> lm.ops.random.categorical([[0.0, -1e9]], 3).numpy()
+        array([[0, 0, 0]], dtype=int32)
+    """
+    logits = floating(logits)
+    if logits.ndim != 2:
+        raise ValueError(f"[categorical] needs logits of shape (batch, classes). Received: shape={logits.shape}.")
+    batch, classes = logits.shape
+    u = uniform((batch, num_samples, classes), 1e-30, 1.0, logits.dtype, seed)
+    return cast(argmax(expand_dims(logits, 1) - log(-log(u)), axis=-1), dtype)
+
+
+def dropout(inputs, rate, noise_shape=None, seed=None):
+    """Sets elements to 0 with probability `rate` and scales the others by 1 / (1 - rate). Srivastava et al. 2014.
+
+    Args:
+        inputs: float tensor.
+        rate: float from 0 to 1.
+        noise_shape: tuple that broadcasts against the inputs' shape: elements that share a place in it share their
+            fate; None in it is the input's size.
+        seed: int, SeedGenerator or None.
+
+    Returns:
+        Tensor of the inputs' shape.
+
+    Raises:
+        ValueError: if rate is not from 0 to 1.
+
+    Example:
+        >>> import lamina as lm
+        >>> sorted(set(lm.ops.random.dropout(lm.ops.ones((100,)), 0.5, seed=0).numpy().tolist()))
+        [0.0, 2.0]
+    """
+    x, rate = floating(inputs), float(rate)
+    if not 0.0 <= rate <= 1.0:
+        raise ValueError(f"[dropout] rate must be from 0 to 1. Received: rate={rate}.")
+    if rate == 0.0 or x._core.is_symbolic:
+        return x
+    if rate == 1.0:
+        return zeros_like(x)
+    if noise_shape is not None:
+        shape = tuple(n if m is None else m for m, n in zip(noise_shape, x.shape))
+        return x * (bernoulli(shape, 1.0 - rate, x.dtype, seed) * (1.0 / (1.0 - rate)))
+    state = generator_of(seed).state._core
+    y, drawn = _core.dropout(x._core, state, rate)
+    _core.random_advance(state, 1)
+    return record("dropout", y, (x,), lambda dy: _dropout_grad(dy, drawn, rate))
+
+
+def _dropout_grad(dy, drawn, rate):
+    """The forward call's mask and scale on another tensor: a linear map that is its own transpose."""
+    return record(
+        "dropout_grad", _core.dropout_grad(dy._core, drawn, rate), (dy,), lambda ddy: _dropout_grad(ddy, drawn, rate)
+    )
+
+
+def _draw(seed, kernel):
+    state = generator_of(seed).state._core
+    y = kernel(state)
+    _core.random_advance(state, 1)
+    return Tensor(y)
+
+
+def _floats(kernel, shape, a, b, dtype, seed):
+    dtype = dtype or "float32"
+    kind = "float64" if dtype == "float64" else "float32"
+    return cast(_draw(seed, lambda state: kernel(state, _shape(shape), kind, a, b)), dtype)
+
+
+def _shape(shape):
+    return (shape,) if isinstance(shape, int) else tuple(shape)
