@@ -3,6 +3,7 @@
 
 #include "bind/module.h"
 #include "ops/binary.h"
+#include "ops/conv2d.h"
 #include "ops/layout.h"
 #include "ops/matmul.h"
 #include "ops/reduce.h"
@@ -77,6 +78,16 @@ void bind_ops(py::module_& m) {
   m.def("matmul", &matmul, py::arg("x1"), py::arg("x2"));
   m.def("dense", &dense, py::arg("x"), py::arg("w"), py::arg("bias"), py::arg("activation"));
   m.def("dense_grad", &dense_grad, py::arg("dy"), py::arg("y"), py::arg("activation"));
+  py::class_<Conv2dWindow>(m, "Conv2dWindow");
+  m.def("conv2d_window", &conv2d_window, py::arg("x_shape"), py::arg("w_shape"), py::arg("strides"),
+        py::arg("padding"), py::arg("dilation"), py::arg("groups"));
+  m.def("conv2d", &conv2d, py::arg("x"), py::arg("w"), py::arg("bias"), py::arg("window"), py::arg("activation"));
+  m.def("conv2d_input_grad", &conv2d_input_grad, py::arg("dy"), py::arg("w"), py::arg("x_shape"),
+        py::arg("window"));
+  m.def("conv2d_weight_grad", &conv2d_weight_grad, py::arg("x"), py::arg("dy"), py::arg("w_shape"),
+        py::arg("window"));
+  m.def("conv2d_layer_grad", &conv2d_layer_grad, py::arg("x"), py::arg("dy"), py::arg("y"), py::arg("w_shape"),
+        py::arg("window"), py::arg("activation"), py::arg("want_dz"));
   m.def("full", &full, py::arg("shape"), py::arg("value"), py::arg("dtype"));
   m.def("average_pool2d", &average_pool2d, py::arg("x"), py::arg("pool"), py::arg("strides"), py::arg("same"));
   m.def("average_pool2d_grad", &average_pool2d_grad, py::arg("dy"), py::arg("x_shape"), py::arg("pool"),

@@ -1,5 +1,5 @@
-// Activations that matrix products, convolutions and recurrent steps apply to a tile of their output while it is in
-// cache. Each has a gradient in terms of y alone: relu y > 0, sigmoid y (1 - y), tanh 1 - y^2.
+// Activations that matrix products, convolutions and recurrent steps apply to a tile of their output while it
+// is in cache. Each has a gradient in terms of y alone: relu y > 0, sigmoid y (1 - y), tanh 1 - y^2.
 #pragma once
 
 #include <cstdint>

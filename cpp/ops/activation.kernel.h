@@ -10,7 +10,8 @@ namespace {
 
 template <Activation f, class T>
 LAMINA_INLINE Vec<T> activate(Vec<T> x) {
-  if constexpr (f == Activation::relu) return select(x <= Vec<T>(T(0)), Vec<T>(T(0)), x);  // NaN passes through
+  if constexpr (f == Activation::relu)
+    return select(x <= Vec<T>(T(0)), Vec<T>(T(0)), x);  // NaN passes through
   if constexpr (f == Activation::sigmoid) return sigmoid(x);
   if constexpr (f == Activation::tanh) return tanh(x);
   return x;
@@ -33,10 +34,14 @@ struct ActivationTag {
 template <class Body>
 LAMINA_INLINE void with_activation(Activation f, Body body) {
   switch (f) {
-    case Activation::none: return body(ActivationTag<Activation::none>{});
-    case Activation::relu: return body(ActivationTag<Activation::relu>{});
-    case Activation::sigmoid: return body(ActivationTag<Activation::sigmoid>{});
-    case Activation::tanh: return body(ActivationTag<Activation::tanh>{});
+    case Activation::none:
+      return body(ActivationTag<Activation::none>{});
+    case Activation::relu:
+      return body(ActivationTag<Activation::relu>{});
+    case Activation::sigmoid:
+      return body(ActivationTag<Activation::sigmoid>{});
+    case Activation::tanh:
+      return body(ActivationTag<Activation::tanh>{});
   }
 }
 

@@ -15,17 +15,18 @@ struct Conv2dArgs {
   Conv2dWindow window;
   Activation activation;
   bool has_bias;
+  bool has_dz;  // of the layer gradient
 };
 
 // One axis of the input gradient at positions h = step q + phase - pad: the taps that meet them and where.
 struct Phase {
-  int64_t first_q, count;   // positions q = first_q ... with 0 <= h < H
+  int64_t first_q, count;             // positions q = first_q ... with 0 <= h < H
   int64_t taps, first_tap, tap_step;  // kernel taps first_tap + a tap_step, a < taps
-  int64_t start, step;      // output row of position q, tap a counted from the last: q + start + a step
+  int64_t start, step;  // output row of position q, tap a counted from the last: q + start + a step
 };
 
-// Tap p meets input h at output o where o stride = h + pad - p dilation: with h + pad = stride q + phase the taps with
-// p dilation = phase (mod stride) take part, an arithmetic progression.
+// Tap p meets input h at output o where o stride = h + pad - p dilation: with h + pad = stride q + phase the
+// taps with p dilation = phase (mod stride) take part, an arithmetic progression.
 Phase find_phase(int64_t H, int64_t K, int64_t stride, int64_t dilation, int64_t pad, int64_t phase) {
   Phase r{};
   r.first_q = pad > phase ? (pad - phase + stride - 1) / stride : 0;
@@ -51,16 +52,37 @@ Phase find_phase(int64_t H, int64_t K, int64_t stride, int64_t dilation, int64_t
 ConvJob forward_job(const Conv2dArgs& a) {
   const Conv2dWindow& v = a.window;
   const int64_t cg = a.C / v.groups, fg = a.F / v.groups;
-  return {.n = a.N, .h = a.H, .w = a.W, .c = a.C, .oh = a.OH, .ow = a.OW,
-          .kh = a.KH, .kw = a.KW, .kc = cg,
-          .stride_h = v.stride_h, .stride_w = v.stride_w, .step_h = v.dilation_h, .step_w = v.dilation_w,
-          .top = -v.top, .left = -v.left,
-          .groups = v.groups, .fg = fg,
-          .y_base = 0, .y_image = a.OH * a.OW * a.F, .y_row = a.OW * a.F, .y_col = a.F,
-          .w_base = 0, .w_kh = a.KW * cg * a.F, .w_kw = cg * a.F, .w_k = a.F, .w_f = 1, .w_group = fg};
+  return {.n = a.N,
+          .h = a.H,
+          .w = a.W,
+          .c = a.C,
+          .oh = a.OH,
+          .ow = a.OW,
+          .kh = a.KH,
+          .kw = a.KW,
+          .kc = cg,
+          .stride_h = v.stride_h,
+          .stride_w = v.stride_w,
+          .step_h = v.dilation_h,
+          .step_w = v.dilation_w,
+          .top = -v.top,
+          .left = -v.left,
+          .groups = v.groups,
+          .fg = fg,
+          .y_base = 0,
+          .y_image = a.OH * a.OW * a.F,
+          .y_row = a.OW * a.F,
+          .y_col = a.F,
+          .w_base = 0,
+          .w_kh = a.KW * cg * a.F,
+          .w_kw = cg * a.F,
+          .w_k = a.F,
+          .w_f = 1,
+          .w_group = fg};
 }
 
-// Input pixels of phase (ph, pw) as a dense correlation of dy with the flipped, transposed filters of the phase.
+// Input pixels of phase (ph, pw) as a dense correlation of dy with the flipped, transposed filters of the
+// phase.
 ConvJob input_grad_job(const Conv2dArgs& a, int64_t ph, int64_t pw) {
   const Conv2dWindow& v = a.window;
   const int64_t cg = a.C / v.groups, fg = a.F / v.groups;
@@ -70,15 +92,33 @@ ConvJob input_grad_job(const Conv2dArgs& a, int64_t ph, int64_t pw) {
   const int64_t first_h = v.stride_h * h.first_q + ph - v.top, first_w = v.stride_w * w.first_q + pw - v.left;
   const int64_t tap = cg * a.F, last_h = h.first_tap + (h.taps - 1) * h.tap_step,
                 last_w = w.first_tap + (w.taps - 1) * w.tap_step;
-  return {.n = a.N, .h = a.OH, .w = a.OW, .c = a.F, .oh = h.count, .ow = w.count,
-          .kh = met ? h.taps : 0, .kw = met ? w.taps : 0, .kc = fg,
-          .stride_h = 1, .stride_w = 1, .step_h = h.step, .step_w = w.step,
-          .top = h.first_q + h.start, .left = w.first_q + w.start,
-          .groups = v.groups, .fg = cg,
-          .y_base = (first_h * a.W + first_w) * a.C, .y_image = a.H * a.W * a.C,
-          .y_row = v.stride_h * a.W * a.C, .y_col = v.stride_w * a.C,
+  return {.n = a.N,
+          .h = a.OH,
+          .w = a.OW,
+          .c = a.F,
+          .oh = h.count,
+          .ow = w.count,
+          .kh = met ? h.taps : 0,
+          .kw = met ? w.taps : 0,
+          .kc = fg,
+          .stride_h = 1,
+          .stride_w = 1,
+          .step_h = h.step,
+          .step_w = w.step,
+          .top = h.first_q + h.start,
+          .left = w.first_q + w.start,
+          .groups = v.groups,
+          .fg = cg,
+          .y_base = (first_h * a.W + first_w) * a.C,
+          .y_image = a.H * a.W * a.C,
+          .y_row = v.stride_h * a.W * a.C,
+          .y_col = v.stride_w * a.C,
           .w_base = met ? (last_h * a.KW + last_w) * tap : 0,
-          .w_kh = -h.tap_step * a.KW * tap, .w_kw = -w.tap_step * tap, .w_k = 1, .w_f = a.F, .w_group = fg};
+          .w_kh = -h.tap_step * a.KW * tap,
+          .w_kw = -w.tap_step * tap,
+          .w_k = 1,
+          .w_f = a.F,
+          .w_group = fg};
 }
 
 // body(job) for every phase that has input pixels.
@@ -93,14 +133,15 @@ void for_phases(const Conv2dArgs& a, Body body) {
 }
 
 Status run_conv2d(const Conv2dArgs& a, Buffers b) {
-  run_conv_job(forward_job(a), a.dtype, b.address[0], b.address[1], a.has_bias ? b.address[2] : nullptr, a.activation,
-               b.address[2 + a.has_bias], b.scratch);
+  run_conv_job(forward_job(a), a.dtype, b.address[0], b.address[1], a.has_bias ? b.address[2] : nullptr,
+               a.activation, b.address[2 + a.has_bias], b.scratch);
   return {};
 }
 
 Status run_conv2d_input_grad(const Conv2dArgs& a, Buffers b) {
   for_phases(a, [&](const ConvJob& job) {
-    run_conv_job(job, a.dtype, b.address[0], b.address[1], nullptr, Activation::none, b.address[2], b.scratch);
+    run_conv_job(job, a.dtype, b.address[0], b.address[1], nullptr, Activation::none, b.address[2],
+                 b.scratch);
   });
   return {};
 }
@@ -111,32 +152,34 @@ Status run_conv2d_weight_grad(const Conv2dArgs& a, Buffers b) {
   return {};
 }
 
-// Reads x, dy and, with an activation, y; writes dw, db and, with an activation, dz.
+// Reads x, dy and, with an activation, y; writes dw, db and, where wanted, dz.
 Status run_conv2d_layer_grad(const Conv2dArgs& a, Buffers b) {
   const bool active = a.activation != Activation::none;
   void* const* out = b.address + 2 + active;
   run_conv_weight_job(forward_job(a), a.dtype, b.address[0], b.address[1], out[0],
-                      {a.activation, active ? b.address[2] : nullptr, active ? out[2] : nullptr, out[1]}, b.scratch);
+                      {a.activation, active ? b.address[2] : nullptr, a.has_dz ? out[2] : nullptr, out[1]},
+                      b.scratch);
   return {};
 }
 
 // Output size of one axis; kUnknown stays.
-int64_t output_size(const char* op, const char* axis, int64_t size, int64_t kernel, int64_t stride, int64_t dilation,
-                    int64_t before, int64_t after) {
+int64_t output_size(const char* op, const char* axis, int64_t size, int64_t kernel, int64_t stride,
+                    int64_t dilation, int64_t before, int64_t after) {
   if (size == kUnknown) return kUnknown;
   const int64_t reach = (kernel - 1) * dilation + 1, padded = size + before + after;
-  check(reach <= padded, op, "the kernel must fit into the padded input. Received: kernel ", axis, "=", kernel,
-        ", dilation=", dilation, " (reaching over ", reach, "), input ", axis, "=", size, ", padding=(", before, ", ",
-        after, "). Use padding=\"same\", a smaller kernel, or larger images.");
+  check(reach <= padded, op, "the kernel must fit into the padded input. Received: kernel ", axis, "=",
+        kernel, ", dilation=", dilation, " (reaching over ", reach, "), input ", axis, "=", size,
+        ", padding=(", before, ", ", after, "). Use padding=\"same\", a smaller kernel, or larger images.");
   return (padded - reach) / stride + 1;
 }
 
 bool agree(int64_t a, int64_t b) { return a == kUnknown || b == kUnknown || a == b; }
 
 void check_ranks(const char* op, const Shape& x, const Shape& w) {
-  check(x.rank() == 4, op, "needs images of shape (batch, height, width, channels). Received: x.shape=", x, ".");
-  check(w.rank() == 4, op, "needs filters of shape (height, width, channels / groups, filters). Received: w.shape=", w,
+  check(x.rank() == 4, op, "needs images of shape (batch, height, width, channels). Received: x.shape=", x,
         ".");
+  check(w.rank() == 4, op,
+        "needs filters of shape (height, width, channels / groups, filters). Received: w.shape=", w, ".");
 }
 
 void check_window(const char* op, const Conv2dWindow& v) {
@@ -147,8 +190,9 @@ void check_window(const char* op, const Conv2dWindow& v) {
   check(within(1, {v.stride_h, v.stride_w, v.dilation_h, v.dilation_w, v.groups}), op,
         "strides, dilation and groups must be at least 1. Received: strides=(", v.stride_h, ", ", v.stride_w,
         "), dilation=(", v.dilation_h, ", ", v.dilation_w, "), groups=", v.groups, ".");
-  check(within(0, {v.top, v.bottom, v.left, v.right}), op, "padding must not be negative. Received: padding=(", v.top,
-        ", ", v.bottom, ", ", v.left, ", ", v.right, ").");
+  check(within(0, {v.top, v.bottom, v.left, v.right}), op,
+        "padding must not be negative. Received: padding=(", v.top, ", ", v.bottom, ", ", v.left, ", ",
+        v.right, ").");
 }
 
 // Checks everything that needs no dy.
@@ -161,37 +205,50 @@ Conv2dArgs make_args(const char* op, const Shape& x, const Shape& w, DType dtype
   check(w[3] % v.groups == 0, op, "groups must divide the number of filters. Received: filters=", w[3],
         ", groups=", v.groups, ".");
   check(agree(x[3], w[2] * v.groups), op, "the input must have as many channels as the filters take (",
-        w[2] * v.groups, "). Received: input channels=", x[3], ", filter channels=", w[2], " x groups=", v.groups,
-        ", x.shape=", x, ", w.shape=", w, ".");
-  return {.dtype = dtype, .N = x[0], .H = x[1], .W = x[2], .C = w[2] * v.groups,
+        w[2] * v.groups, "). Received: input channels=", x[3], ", filter channels=", w[2],
+        " x groups=", v.groups, ", x.shape=", x, ", w.shape=", w, ".");
+  return {.dtype = dtype,
+          .N = x[0],
+          .H = x[1],
+          .W = x[2],
+          .C = w[2] * v.groups,
           .OH = output_size(op, "height", x[1], w[0], v.stride_h, v.dilation_h, v.top, v.bottom),
           .OW = output_size(op, "width", x[2], w[1], v.stride_w, v.dilation_w, v.left, v.right),
-          .F = w[3], .KH = w[0], .KW = w[1], .window = v, .activation = Activation::none, .has_bias = false};
+          .F = w[3],
+          .KH = w[0],
+          .KW = w[1],
+          .window = v,
+          .activation = Activation::none,
+          .has_bias = false,
+          .has_dz = false};
 }
 
 void check_dy(const char* op, const Conv2dArgs& a, const Tensor& dy) {
   const Shape want = {a.N, a.OH, a.OW, a.F};
   bool same = dy.rank() == 4 && dy.dtype() == a.dtype;
   for (int i = 0; same && i < 4; ++i) same = agree(dy.dim(i), want[i]);
-  check(same, op, "dy must have the output's shape and dtype, ", want, " ", a.dtype, ". Received: dy.shape=",
-        dy.shape(), " ", dy.dtype(), ".");
+  check(same, op, "dy must have the output's shape and dtype, ", want, " ", a.dtype,
+        ". Received: dy.shape=", dy.shape(), " ", dy.dtype(), ".");
 }
 
 void check_same_dtype(const char* op, const Tensor& a, const Tensor& b) {
-  check<TypeError>(a.dtype() == b.dtype(), op, "needs one dtype for images and filters. Received: ", a.dtype(), " and ",
-                   b.dtype(), ". Convert with ops.cast first.");
+  check<TypeError>(a.dtype() == b.dtype(), op,
+                   "needs one dtype for images and filters. Received: ", a.dtype(), " and ", b.dtype(),
+                   ". Convert with ops.cast first.");
 }
 
 int64_t same_total(int64_t size, int64_t kernel, int64_t stride, int64_t dilation) {
   // Of an unknown size only stride 1 has a fixed answer; symbolic outputs need none.
   const int64_t out = size == kUnknown ? 1 : (size + stride - 1) / stride;
-  return std::max<int64_t>((out - 1) * stride + (kernel - 1) * dilation + 1 - (size == kUnknown ? 1 : size), 0);
+  return std::max<int64_t>((out - 1) * stride + (kernel - 1) * dilation + 1 - (size == kUnknown ? 1 : size),
+                           0);
 }
 
 }  // namespace
 
 Conv2dWindow conv2d_window(const Shape& x, const Shape& w, const Dims& strides,
-                           const std::variant<std::string, Dims>& padding, const Dims& dilation, int64_t groups) {
+                           const std::variant<std::string, Dims>& padding, const Dims& dilation,
+                           int64_t groups) {
   check_ranks("conv2d", x, w);
   check(strides.rank() == 2 && dilation.rank() == 2, "conv2d",
         "strides and dilation need one number, or one each for height and width. Received: strides=", strides,
@@ -199,8 +256,8 @@ Conv2dWindow conv2d_window(const Shape& x, const Shape& w, const Dims& strides,
   Conv2dWindow v{strides[0], strides[1], dilation[0], dilation[1], 0, 0, 0, 0, groups};
   check_window("conv2d", v);
   if (const Dims* sides = std::get_if<Dims>(&padding)) {
-    check(sides->rank() == 4, "conv2d", "padding needs four numbers, (top, bottom, left, right). Received: padding=",
-          *sides, ".");
+    check(sides->rank() == 4, "conv2d",
+          "padding needs four numbers, (top, bottom, left, right). Received: padding=", *sides, ".");
     v.top = (*sides)[0];
     v.bottom = (*sides)[1];
     v.left = (*sides)[2];
@@ -209,7 +266,8 @@ Conv2dWindow conv2d_window(const Shape& x, const Shape& w, const Dims& strides,
   }
   const std::string& name = std::get<std::string>(padding);
   check(name == "valid" || name == "same", "conv2d",
-        "padding must be \"valid\", \"same\" or (top, bottom, left, right). Received: padding=\"", name, "\".");
+        "padding must be \"valid\", \"same\" or (top, bottom, left, right). Received: padding=\"", name,
+        "\".");
   if (name == "valid") return v;
   const int64_t rows = same_total(x[1], w[0], v.stride_h, v.dilation_h);
   const int64_t cols = same_total(x[2], w[1], v.stride_w, v.dilation_w);
@@ -220,16 +278,16 @@ Conv2dWindow conv2d_window(const Shape& x, const Shape& w, const Dims& strides,
   return v;
 }
 
-Tensor conv2d(const Tensor& x_in, const Tensor& w_in, const std::optional<Tensor>& bias_in, const Conv2dWindow& window,
-              Activation activation) {
+Tensor conv2d(const Tensor& x_in, const Tensor& w_in, const std::optional<Tensor>& bias_in,
+              const Conv2dWindow& window, Activation activation) {
   check_same_dtype("conv2d", x_in, w_in);
   Conv2dArgs args = make_args("conv2d", x_in.shape(), w_in.shape(), x_in.dtype(), window);
   args.activation = activation;
   args.has_bias = bias_in.has_value();
   if (bias_in) {
     check(bias_in->rank() == 1 && agree(bias_in->dim(0), args.F) && bias_in->dtype() == args.dtype, "conv2d",
-          "bias must have one value per filter, shape (", args.F, ") ", args.dtype, ". Received: bias.shape=",
-          bias_in->shape(), " ", bias_in->dtype(), ".");
+          "bias must have one value per filter, shape (", args.F, ") ", args.dtype,
+          ". Received: bias.shape=", bias_in->shape(), " ", bias_in->dtype(), ".");
   }
   const Shape shape = {args.N, args.OH, args.OW, args.F};
   if (bias_in && bias_in->is_symbolic()) return Tensor::symbolic(shape, args.dtype);
@@ -246,7 +304,8 @@ Tensor conv2d(const Tensor& x_in, const Tensor& w_in, const std::optional<Tensor
   return y;
 }
 
-Tensor conv2d_input_grad(const Tensor& dy_in, const Tensor& w_in, const Shape& x_shape, const Conv2dWindow& window) {
+Tensor conv2d_input_grad(const Tensor& dy_in, const Tensor& w_in, const Shape& x_shape,
+                         const Conv2dWindow& window) {
   constexpr const char* op = "conv2d_input_grad";
   check_same_dtype(op, dy_in, w_in);
   const Conv2dArgs args = make_args(op, x_shape, w_in.shape(), dy_in.dtype(), window);
@@ -256,12 +315,14 @@ Tensor conv2d_input_grad(const Tensor& dy_in, const Tensor& w_in, const Shape& x
   if (dx.is_symbolic() || dx.size() == 0) return dx;
   const Tensor dy = contiguous(dy_in), w = contiguous(w_in);
   size_t scratch = 0;
-  for_phases(args, [&](const ConvJob& job) { scratch = std::max(scratch, conv_job_scratch(job, args.dtype)); });
+  for_phases(args,
+             [&](const ConvJob& job) { scratch = std::max(scratch, conv_job_scratch(job, args.dtype)); });
   launch<run_conv2d_input_grad>(op, args, {&dy, &w}, {&dx}, scratch);
   return dx;
 }
 
-Tensor conv2d_weight_grad(const Tensor& x_in, const Tensor& dy_in, const Shape& w_shape, const Conv2dWindow& window) {
+Tensor conv2d_weight_grad(const Tensor& x_in, const Tensor& dy_in, const Shape& w_shape,
+                          const Conv2dWindow& window) {
   constexpr const char* op = "conv2d_weight_grad";
   check_same_dtype(op, x_in, dy_in);
   const Conv2dArgs args = make_args(op, x_in.shape(), w_shape, x_in.dtype(), window);
@@ -269,31 +330,39 @@ Tensor conv2d_weight_grad(const Tensor& x_in, const Tensor& dy_in, const Shape& 
   Tensor dw = Tensor::like(w_shape, args.dtype, x_in, dy_in);
   if (dw.is_symbolic() || dw.size() == 0) return dw;
   const Tensor x = contiguous(x_in), dy = contiguous(dy_in);
-  launch<run_conv2d_weight_grad>(op, args, {&x, &dy}, {&dw}, conv_weight_scratch(forward_job(args), args.dtype));
+  launch<run_conv2d_weight_grad>(op, args, {&x, &dy}, {&dw},
+                                 conv_weight_scratch(forward_job(args), args.dtype));
   return dw;
 }
 
-std::tuple<Tensor, Tensor, Tensor> conv2d_layer_grad(const Tensor& x_in, const Tensor& dy_in, const Tensor& y_in,
-                                                     const Shape& w_shape, const Conv2dWindow& window,
-                                                     Activation activation) {
+std::tuple<Tensor, Tensor, std::optional<Tensor>> conv2d_layer_grad(const Tensor& x_in, const Tensor& dy_in,
+                                                                    const Tensor& y_in, const Shape& w_shape,
+                                                                    const Conv2dWindow& window,
+                                                                    Activation activation, bool want_dz) {
   constexpr const char* op = "conv2d_layer_grad";
   check_same_dtype(op, x_in, dy_in);
   Conv2dArgs args = make_args(op, x_in.shape(), w_shape, x_in.dtype(), window);
   check_dy(op, args, dy_in);
   check_dy(op, args, y_in);
-  args.activation = activation;
   const bool active = activation != Activation::none;
+  args.activation = activation;
+  args.has_dz = active && want_dz;
   const Tensor dw = Tensor::like(w_shape, args.dtype, x_in, dy_in, y_in);
   const Tensor db = Tensor::like({args.F}, args.dtype, x_in, dy_in, y_in);
-  const Tensor dz = active ? Tensor::like(dy_in.shape(), args.dtype, x_in, dy_in, y_in) : dy_in;
+  std::optional<Tensor> dz;
+  if (want_dz) dz = active ? Tensor::like(dy_in.shape(), args.dtype, x_in, dy_in, y_in) : dy_in;
   if (dw.is_symbolic() || dw.size() == 0) return {dw, db, dz};
   const Tensor x = contiguous(x_in), dy = contiguous(dy_in);
   const size_t scratch = conv_weight_scratch(forward_job(args), args.dtype);
   if (!active) {
     launch<run_conv2d_layer_grad>(op, args, {&x, &dy}, {&dw, &db}, scratch);
+    return {dw, db, dz};
+  }
+  const Tensor y = contiguous(y_in);
+  if (want_dz) {
+    launch<run_conv2d_layer_grad>(op, args, {&x, &dy, &y}, {&dw, &db, &*dz}, scratch);
   } else {
-    const Tensor y = contiguous(y_in);
-    launch<run_conv2d_layer_grad>(op, args, {&x, &dy, &y}, {&dw, &db, &dz}, scratch);
+    launch<run_conv2d_layer_grad>(op, args, {&x, &dy, &y}, {&dw, &db}, scratch);
   }
   return {dw, db, dz};
 }

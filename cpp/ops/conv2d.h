@@ -1,11 +1,11 @@
 // Convolution (cross-correlation) of images, NHWC, float32 and float64:
 //
-//   z[n,i,j,f] = sum over p, q, c of x[n, i sh + p dh - top, j sw + q dw - left, g C/groups + c] * w[p, q, c, f]
-//   y = activation(z + bias),   g = f / (F / groups) the filter's group, x zero outside the image
+//   z[n,i,j,f] = sum over p, q, c of x[n, i sh + p dh - top, j sw + q dw - left, g C/groups + c] * w[p, q, c,
+//   f] y = activation(z + bias),   g = f / (F / groups) the filter's group, x zero outside the image
 //
 // x (N, H, W, C), w (KH, KW, C / groups, F), bias (F), y (N, OH, OW, F) with
-// OH = (H + top + bottom - (KH - 1) dh - 1) / sh + 1, OW alike. conv2d, conv2d_input_grad and conv2d_weight_grad are
-// each linear in two of x, w, dy and are each other's gradients.
+// OH = (H + top + bottom - (KH - 1) dh - 1) / sh + 1, OW alike. conv2d, conv2d_input_grad and
+// conv2d_weight_grad are each linear in two of x, w, dy and are each other's gradients.
 #pragma once
 
 #include <optional>
@@ -25,11 +25,12 @@ struct Conv2dWindow {
   int64_t groups = 1;
 };
 
-// The window of images x (N, H, W, C; dimensions may be kUnknown) under filters w (KH, KW, ...). padding: "valid" (none),
-// "same" as TensorFlow has it (OH = ceil(H / sh), total = (OH - 1) sh + (KH - 1) dh + 1 - H, the odd one at the bottom),
-// or (top, bottom, left, right).
+// The window of images x (N, H, W, C; dimensions may be kUnknown) under filters w (KH, KW, ...). padding:
+// "valid" (none), "same" as TensorFlow has it (OH = ceil(H / sh), total = (OH - 1) sh + (KH - 1) dh + 1 - H,
+// the odd one at the bottom), or (top, bottom, left, right).
 Conv2dWindow conv2d_window(const Shape& x, const Shape& w, const Dims& strides,
-                           const std::variant<std::string, Dims>& padding, const Dims& dilation, int64_t groups);
+                           const std::variant<std::string, Dims>& padding, const Dims& dilation,
+                           int64_t groups);
 
 Tensor conv2d(const Tensor& x, const Tensor& w, const std::optional<Tensor>& bias, const Conv2dWindow& window,
               Activation activation = Activation::none);
@@ -38,12 +39,15 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const std::optional<Tensor>& bia
 Tensor conv2d_input_grad(const Tensor& dy, const Tensor& w, const Shape& x_shape, const Conv2dWindow& window);
 
 // dw = gradient of sum(dy * conv2d(x, w)) by w.
-Tensor conv2d_weight_grad(const Tensor& x, const Tensor& dy, const Shape& w_shape, const Conv2dWindow& window);
+Tensor conv2d_weight_grad(const Tensor& x, const Tensor& dy, const Shape& w_shape,
+                          const Conv2dWindow& window);
 
-// Gradients of the whole layer but the input's, in one pass over dy: (dw, db, dz) with dz = dy * f'(y) (dy itself
-// without activation), db [F] its sum over pixels, dw from dz. The input's is conv2d_input_grad(dz, w).
-std::tuple<Tensor, Tensor, Tensor> conv2d_layer_grad(const Tensor& x, const Tensor& dy, const Tensor& y,
-                                                     const Shape& w_shape, const Conv2dWindow& window,
-                                                     Activation activation);
+// Gradients of the whole layer but the input's, in one pass over dy: (dw, db, dz) with dz = dy * f'(y) (dy
+// itself without activation; none where not wanted), db [F] its sum over pixels, dw from dz. The input's
+// gradient is conv2d_input_grad(dz, w).
+std::tuple<Tensor, Tensor, std::optional<Tensor>> conv2d_layer_grad(const Tensor& x, const Tensor& dy,
+                                                                    const Tensor& y, const Shape& w_shape,
+                                                                    const Conv2dWindow& window,
+                                                                    Activation activation, bool want_dz);
 
 }  // namespace lamina

@@ -46,7 +46,8 @@ struct Units {
       images = std::clamp<int64_t>(target / (j.oh * j.ow), 1, n);
       rows = images > 1 ? j.oh : std::clamp<int64_t>(target / j.ow, 1, j.oh);
     } else {  // the same place in many images first: a corner is one pixel of each
-      images = std::min(ceil_div(n, std::max<int64_t>(n / kTileImages, 1)), std::max<int64_t>(target / j.ow, 1));
+      images =
+          std::min(ceil_div(n, std::max<int64_t>(n / kTileImages, 1)), std::max<int64_t>(target / j.ow, 1));
       rows = std::clamp<int64_t>(target / (images * j.ow), 1, j.oh);
     }
     row_units = ceil_div(j.oh, rows);
@@ -71,10 +72,13 @@ struct Span {
 };
 
 struct Axis {
-  int64_t size, taps, stride, step, start;  // source size; source position of (output o, tap t): start + o stride + t step
+  int64_t size, taps, stride, step,
+      start;  // source size; source position of (output o, tap t): start + o stride + t step
 
   int64_t low(int64_t o) const { return std::clamp<int64_t>(ceil_div(-(start + o * stride), step), 0, taps); }
-  int64_t high(int64_t o) const { return std::clamp<int64_t>(ceil_div(size - start - o * stride, step), 0, taps); }
+  int64_t high(int64_t o) const {
+    return std::clamp<int64_t>(ceil_div(size - start - o * stride, step), 0, taps);
+  }
   Span span(int64_t begin, int64_t limit) const {
     Span s{begin, begin + 1, low(begin), high(begin)};
     while (s.end < limit && low(s.end) == s.low && high(s.end) == s.high) ++s.end;
@@ -87,16 +91,20 @@ template <class Body>
 void for_rectangles(const ConvJob& j, const Units& u, int64_t unit, Body body) {
   const int64_t image = unit / u.row_units * u.images, row = unit % u.row_units * u.rows;
   const int64_t images = std::min(u.images, j.n - image), row_end = std::min(u.rows + row, j.oh);
-  const Axis vertical{j.h, j.kh, j.stride_h, j.step_h, j.top}, horizontal{j.w, j.kw, j.stride_w, j.step_w, j.left};
+  const Axis vertical{j.h, j.kh, j.stride_h, j.step_h, j.top},
+      horizontal{j.w, j.kw, j.stride_w, j.step_w, j.left};
   for (Span v{0, row, 0, 0}; v.end < row_end;) {
     v = vertical.span(v.end, row_end);
     for (Span h{0, 0, 0, 0}; h.end < j.ow;) {
       h = horizontal.span(h.end, j.ow);
       const int64_t y0 = j.top + v.begin * j.stride_h, x0 = j.left + h.begin * j.stride_w;
-      const ConvPixels pixels{images, v.end - v.begin, h.end - h.begin,
-                              ((image * j.h + y0) * j.w + x0) * j.c, j.h * j.w * j.c, j.stride_h * j.w * j.c,
-                              j.stride_w * j.c, j.y_image, j.y_row, j.y_col};
-      const int64_t tap_rows = std::max<int64_t>(v.high - v.low, 0), tap_cols = std::max<int64_t>(h.high - h.low, 0);
+      const ConvPixels pixels{images,           v.end - v.begin,
+                              h.end - h.begin,  ((image * j.h + y0) * j.w + x0) * j.c,
+                              j.h * j.w * j.c,  j.stride_h * j.w * j.c,
+                              j.stride_w * j.c, j.y_image,
+                              j.y_row,          j.y_col};
+      const int64_t tap_rows = std::max<int64_t>(v.high - v.low, 0),
+                    tap_cols = std::max<int64_t>(h.high - h.low, 0);
       const int64_t first = (v.low * j.kw + h.low) * j.kc;
       ConvRuns runs{tap_rows, first, j.kw * j.kc, tap_cols * j.kc};
       if (tap_cols == j.kw) runs = {1, first, 0, tap_rows * j.kw * j.kc};
@@ -140,7 +148,8 @@ void pack_tap(const ConvJob& j, const Panels& panels, int64_t panel, int64_t tap
 
 // Groups of panels: shared out only where units alone are too few to keep cores busy.
 int64_t share_panels(int64_t panels, int64_t units) {
-  const int64_t groups = std::clamp<int64_t>(ceil_div(kItems, std::max<int64_t>(units, 1)), 1, std::max<int64_t>(panels, 1));
+  const int64_t groups =
+      std::clamp<int64_t>(ceil_div(kItems, std::max<int64_t>(units, 1)), 1, std::max<int64_t>(panels, 1));
   return ceil_div(panels, ceil_div(panels, groups));
 }
 
@@ -159,8 +168,8 @@ struct JobLayout {
 };
 
 template <class T>
-void run_job(const ConvJob& j, DType dtype, const T* source, const T* w, const T* bias, Activation activation, T* y,
-             char* scratch) {
+void run_job(const ConvJob& j, DType dtype, const T* source, const T* w, const T* bias, Activation activation,
+             T* y, char* scratch) {
   const JobLayout layout(j, dtype);
   const Units& units = layout.units;
   const Panels& panels = layout.panels;
@@ -176,7 +185,8 @@ void run_job(const ConvJob& j, DType dtype, const T* source, const T* w, const T
   });
 
   const auto kernel = dtype == DType::kFloat32 ? conv_kernels().block_f32 : conv_kernels().block_f64;
-  const int64_t items = units.count() * layout.panel_groups, each = ceil_div(panels.count, layout.panel_groups);
+  const int64_t items = units.count() * layout.panel_groups,
+                each = ceil_div(panels.count, layout.panel_groups);
   const double flops = 2.0 * j.n * j.oh * j.ow * (j.depth() + 4) * j.groups * j.fg;
   parallel_for(items, grain_for(flops / kFlopsPerNs / items), [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
@@ -184,11 +194,12 @@ void run_job(const ConvJob& j, DType dtype, const T* source, const T* w, const T
       for (int64_t p = part * each; p < stop; ++p) {
         const int64_t first = panels.first(p), f = panels.group(p) * j.fg + first;
         const int n = static_cast<int>(std::min(panels.nr, j.fg - first));
-        for_rectangles(j, units, item / layout.panel_groups,
-                       [&](const ConvPixels& pixels, const ConvRuns& runs, int64_t at) {
-                         kernel({pixels, runs, source + panels.group(p) * j.kc, taps, packed + p * panel_elements,
-                                 bias != nullptr ? bias + f : nullptr, y + at + f, n, activation});
-                       });
+        for_rectangles(
+            j, units, item / layout.panel_groups,
+            [&](const ConvPixels& pixels, const ConvRuns& runs, int64_t at) {
+              kernel({pixels, runs, source + panels.group(p) * j.kc, taps, packed + p * panel_elements,
+                      bias != nullptr ? bias + f : nullptr, y + at + f, n, activation});
+            });
       }
     }
   });
@@ -214,8 +225,8 @@ struct WeightLayout {
 };
 
 template <class T>
-void run_weight_job(const ConvJob& j, DType dtype, const T* source, const T* dy, T* dw, const ConvEpilogueGrad& e,
-                    char* scratch) {
+void run_weight_job(const ConvJob& j, DType dtype, const T* source, const T* dy, T* dw,
+                    const ConvEpilogueGrad& e, char* scratch) {
   T* db = static_cast<T*>(e.db);
   const WeightLayout layout(j, dtype);
   const Units& units = layout.units;
@@ -237,7 +248,8 @@ void run_weight_job(const ConvJob& j, DType dtype, const T* source, const T* dy,
     const auto filter = [&](int64_t p) { return panels.group(p) * j.fg + panels.first(p); };
     const int64_t last = std::min(panels.count, (part + 1) * each);
     const int64_t begin = filter(part * each), end = last < panels.count ? filter(last) : layout.filters;
-    for (int64_t k = 0; k < j.depth(); ++k) std::memset(to + k * layout.filters + begin, 0, (end - begin) * sizeof(T));
+    for (int64_t k = 0; k < j.depth(); ++k)
+      std::memset(to + k * layout.filters + begin, 0, (end - begin) * sizeof(T));
     if (to_db != nullptr) std::memset(to_db + begin, 0, (end - begin) * sizeof(T));
     for (int64_t unit = start; unit < stop; ++unit) {
       for (int64_t p = part * each; p < last; ++p) {
@@ -265,7 +277,8 @@ void run_weight_job(const ConvJob& j, DType dtype, const T* source, const T* dy,
       const T* other = partial(block);
       for (int64_t i = begin; i < end; ++i) first[i] += other[i];
     }
-    for (int64_t i = begin; i < end; ++i) (i < layout.dw_elements ? dw[i] : db[i - layout.dw_elements]) = first[i];
+    for (int64_t i = begin; i < end; ++i)
+      (i < layout.dw_elements ? dw[i] : db[i - layout.dw_elements]) = first[i];
   });
 }
 

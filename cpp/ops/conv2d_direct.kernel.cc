@@ -1,20 +1,22 @@
-// Register tiles of convolution: MR rows x NV vectors of accumulators over `depth` products, see conv2d_direct.h.
-#include "ops/activation.kernel.h"
+// Register tiles of convolution: MR rows x NV vectors of accumulators over `depth` products, see
+// conv2d_direct.h.
 #include "ops/conv2d_direct.h"
+
+#include "ops/activation.kernel.h"
 #include "simd/vec.h"
 
 namespace lamina {
 namespace {
 
-constexpr int kNv = 2;                                // vectors per panel
-constexpr int kMr = kVecBytes == 64 ? 14 : 6;         // 28 + 2 + 1 of 32 registers, or 12 + 2 + 1 of 16
-constexpr int kMrSmall = kVecBytes == 64 ? 6 : 3;     // for what a rectangle leaves over
-constexpr int kChunk = 256;                           // pixels per packed piece of dy (<= 32 KB)
+constexpr int kNv = 2;                             // vectors per panel
+constexpr int kMr = kVecBytes == 64 ? 14 : 6;      // 28 + 2 + 1 of 32 registers, or 12 + 2 + 1 of 16
+constexpr int kMrSmall = kVecBytes == 64 ? 6 : 3;  // for what a rectangle leaves over
+constexpr int kChunk = 256;                        // pixels per packed piece of dy (<= 32 KB)
 
 // acc[i][v] += sum_k a[rows[i] + steps[k]] * b[k][v]
 template <class T, int NV, int MR>
-LAMINA_INLINE void multiply(const T* a, const int64_t (&rows)[MR], const int64_t* steps, int64_t depth, const T* b,
-                            Vec<T> (&acc)[MR][NV]) {
+LAMINA_INLINE void multiply(const T* a, const int64_t (&rows)[MR], const int64_t* steps, int64_t depth,
+                            const T* b, Vec<T> (&acc)[MR][NV]) {
   constexpr int kLanes = Vec<T>::kLanes;
   for (int64_t k = 0; k < depth; ++k) {
     const T* p = a + steps[k];
@@ -105,14 +107,15 @@ template <class T, int NV>
 void block(const ConvBlock& s) {
   int64_t left = s.pixels.images * s.pixels.rows * s.pixels.cols;
   PixelWalk walk(s.pixels);
-  for (; left > kMrSmall; left -= kMr) pixel_tile<T, NV, kMr>(s, walk, left < kMr ? static_cast<int>(left) : kMr);
+  for (; left > kMrSmall; left -= kMr)
+    pixel_tile<T, NV, kMr>(s, walk, left < kMr ? static_cast<int>(left) : kMr);
   if (left > 0) pixel_tile<T, NV, kMrSmall>(s, walk, static_cast<int>(left));
 }
 
 // dw[k][f] += sum_m a[taps[k] + steps[m]] * dz[m][f] for the products j .. j + count of the runs.
 template <class T, int NV, int MR>
-LAMINA_INLINE void weight_tile(const ConvWeightBlock& s, int64_t j, int count, const int64_t* steps, int64_t pixels,
-                               const T* dz) {
+LAMINA_INLINE void weight_tile(const ConvWeightBlock& s, int64_t j, int count, const int64_t* steps,
+                               int64_t pixels, const T* dz) {
   constexpr int kLanes = Vec<T>::kLanes;
   const int last = s.n - (NV - 1) * kLanes;
   int64_t rows[MR], out[MR];
@@ -178,7 +181,8 @@ void weight(const ConvWeightBlock& s) {
     }
     int64_t j = 0;
     for (; depth - j > kMrSmall; j += kMr) {
-      weight_tile<T, NV, kMr>(s, j, depth - j < kMr ? static_cast<int>(depth - j) : kMr, steps, count, packed);
+      weight_tile<T, NV, kMr>(s, j, depth - j < kMr ? static_cast<int>(depth - j) : kMr, steps, count,
+                              packed);
     }
     if (j < depth) weight_tile<T, NV, kMrSmall>(s, j, static_cast<int>(depth - j), steps, count, packed);
   }

@@ -38,7 +38,7 @@ Status read_classes(const CrossEntropyArgs& a, const void* target, int64_t* clas
       const T* t = static_cast<const T*>(target);
       for (int64_t i = 0; i < a.rows; ++i) {
         const T v = t[i];
-        const bool ignored = a.ignores && v == static_cast<T>(a.ignore_class);
+        const bool ignored = a.ignores && static_cast<double>(v) == static_cast<double>(a.ignore_class);
         if (!ignored && !(v >= T(0) && static_cast<double>(v) < static_cast<double>(a.n))) {
           thread_local char text[80];
           std::snprintf(text, sizeof text, "label is out of range; expected 0 <= label < %lld.",

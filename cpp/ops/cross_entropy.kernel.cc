@@ -62,12 +62,19 @@ LAMINA_INLINE Vec<T> unless_clipped(Vec<T> p, Vec<T> v) {
   return select((p < Vec<T>(T(kEpsilon))) | (p > Vec<T>(T(1 - kEpsilon))), Vec<T>(0), v);
 }
 
+// A row's loss as kSign * log(argument) + offset, so that a vector of rows shares one logarithm.
+template <class T>
+struct LogTerm {
+  T argument, offset;
+};
+
 // From logits: log s + m - x[c]; dx = dy (exp(x - m) / s - onehot).
 template <class T>
 struct SparseLogits {
-  static T loss(const T* x, int64_t c, int64_t n) {
+  static constexpr T kSign = 1;
+  static LogTerm<T> loss(const T* x, int64_t c, int64_t n) {
     const T m = row_max(x, n);
-    return log_of(row_exp_sum(x, m, n)) - (x[c] - m);
+    return {row_exp_sum(x, m, n), m - x[c]};
   }
   static void grad(const T* x, int64_t c, T dy, int64_t n, T* dx) {
     const Vec<T> by(dy / row_exp(x, row_max(x, n), n, dx));
@@ -79,7 +86,10 @@ struct SparseLogits {
 // From probabilities: log s - log x[c]; dx = dy (1 / s - onehot / x[c]).
 template <class T>
 struct SparseProbabilities {
-  static T loss(const T* x, int64_t c, int64_t n) { return -log_of(clip(Vec<T>(x[c] / row_sum(x, n)))[0]); }
+  static constexpr T kSign = -1;
+  static LogTerm<T> loss(const T* x, int64_t c, int64_t n) {
+    return {clip(Vec<T>(x[c] / row_sum(x, n)))[0], 0};
+  }
   static void grad(const T* x, int64_t c, T dy, int64_t n, T* dx) {
     const T s = row_sum(x, n);
     const Vec<T> share = unless_clipped(Vec<T>(x[c] / s), Vec<T>(dy / s));
@@ -138,7 +148,17 @@ void sparse(const void* x_, const void* classes_, int64_t rows, int64_t n, void*
   const T* x = static_cast<const T*>(x_);
   const int64_t* classes = static_cast<const int64_t*>(classes_);
   T* loss = static_cast<T*>(loss_);
-  for (int64_t r = 0; r < rows; ++r) loss[r] = classes[r] < 0 ? T(0) : Loss::loss(x + r * n, classes[r], n);
+  each_vector<T>(rows, [=](int64_t r, int k) {
+    T argument[Vec<T>::kLanes], offset[Vec<T>::kLanes];
+    for (int i = 0; i < k; ++i) {
+      const int64_t c = classes[r + i];
+      const LogTerm<T> term = c < 0 ? LogTerm<T>{1, 0} : Loss::loss(x + (r + i) * n, c, n);
+      argument[i] = term.argument;
+      offset[i] = term.offset;
+    }
+    const Vec<T> y = Vec<T>(Loss::kSign) * log(Vec<T>::load(argument, k)) + Vec<T>::load(offset, k);
+    y.store(loss + r, k);
+  });
 }
 template <class T, class Loss>
 void sparse_grad(const void* x_, const void* classes_, const void* dy, int64_t rows, int64_t n, void* dx_) {

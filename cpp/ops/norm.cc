@@ -195,10 +195,12 @@ NormArgs norm_args(const char* op, const Tensor& x, int axis) {
 }
 
 void check_channels(const char* op, const char* name, const Tensor& t, const NormArgs& a) {
-  check(t.shape() == Shape{a.C} && t.dtype() == a.dtype && (t.is_symbolic() || t.is_contiguous()), op, name,
-        " must be contiguous, with one ", a.dtype, " per channel, shape (", a.C, ",). Received: ", name,
-        ".shape=", t.shape(), " ", t.dtype(), ".");
+  check(t.shape() == Shape{a.C} && t.dtype() == a.dtype, op, name, " must hold one ", a.dtype,
+        " per channel, shape (", a.C, ",). Received: ", name, ".shape=", t.shape(), " ", t.dtype(), ".");
 }
+
+// What stands in a launch for an operand that may be missing; the flags in the arguments say so.
+Tensor operand(const Tensor* t, const Tensor& instead) { return t ? contiguous(*t) : instead; }
 
 // Bytes of `vectors` rows of C values and two per block.
 size_t scratch_bytes(const NormArgs& a, int64_t vectors, bool partials) {
@@ -232,16 +234,17 @@ std::tuple<Tensor, Tensor, Tensor> batch_norm(const Tensor& x_in, const Tensor* 
   Tensor mean = Tensor::empty({a.C}, a.dtype), rstd = Tensor::empty({a.C}, a.dtype);
   const Tensor x = rows(x_in, axis);
   const Tensor y = Tensor::empty(x.shape(), a.dtype);
-  // Operands that are not there are stood for by x (read) and mean (written); the flags say so.
-  const Tensor *g = gamma ? gamma : &x, *b = beta ? beta : &x;
-  const Tensor *mm = a.moves ? moving_mean : &mean, *mv = a.moves ? moving_var : &rstd;
+  const Tensor g = operand(gamma, x), b = operand(beta, x);
+  const Tensor mm = operand(moving_mean, mean), mv = operand(moving_var, rstd);
+  check(!training || !a.moves || (moving_mean->is_contiguous() && moving_var->is_contiguous()), "batch_norm",
+        "moving statistics are written in place and must be contiguous. Received: a strided view.");
   const auto go = [&](auto tag) {
     using T = typename decltype(tag)::type;
     if (training) {
-      launch<run_forward<T>>("batch_norm", a, {&x, g, b, &x, &x}, {&y, &mean, &rstd, mm, mv},
+      launch<run_forward<T>>("batch_norm", a, {&x, &g, &b, &x, &x}, {&y, &mean, &rstd, &mm, &mv},
                              scratch_bytes(a, 2, true));
     } else {
-      launch<run_forward<T>>("batch_norm", a, {&x, g, b, mm, mv}, {&y, &mean, &rstd},
+      launch<run_forward<T>>("batch_norm", a, {&x, &g, &b, &mm, &mv}, {&y, &mean, &rstd},
                              scratch_bytes(a, 2, false));
     }
   };
@@ -267,10 +270,11 @@ std::tuple<Tensor, Tensor, Tensor> batch_norm_grad(const Tensor& dy_in, const Te
   const Tensor dbeta = Tensor::empty({a.C}, a.dtype);
   const Tensor x = rows(x_in, axis), dy = rows(dy_in, axis);
   const Tensor dx = Tensor::empty(x.shape(), a.dtype);
-  const Tensor* g = gamma ? gamma : &x;
+  const Tensor g = operand(gamma, x);
   const auto go = [&](auto tag) {
     using T = typename decltype(tag)::type;
-    launch<run_grad<T>>(op, a, {&dy, &x, g, &mean, &rstd}, {&dx, &dgamma, &dbeta}, scratch_bytes(a, 3, true));
+    launch<run_grad<T>>(op, a, {&dy, &x, &g, &mean, &rstd}, {&dx, &dgamma, &dbeta},
+                        scratch_bytes(a, 3, true));
   };
   a.dtype == DType::kFloat32 ? go(TypeTag<float>{}) : go(TypeTag<double>{});
   return {unrows(dx, axis), dgamma, dbeta};

@@ -253,12 +253,12 @@ class Variable(Tensor):
         return self.__deepcopy__({})
 
     def _state(self, core):
-        return (core, self.name, self.path, self._trainable)
+        return (core, self.name, self.path, self._trainable, self.regularizer, self.constraint)
 
     @classmethod
-    def _rebuild(cls, core, name, path, trainable):
+    def _rebuild(cls, core, name, path, trainable, regularizer, constraint):
         variable = cls(Tensor(core), trainable=trainable, name=name)
-        variable.path = path
+        variable.path, variable.regularizer, variable.constraint = path, regularizer, constraint
         return variable
 
 

@@ -4,7 +4,15 @@ import numpy as np
 
 from .rows import Row
 
-SHAPES = [((4, 3), -1), ((2, 3, 5), -1), ((5, 16), -1), ((130, 17), 1), ((2, 3, 4, 5), 1), ((6, 65), -1), ((257, 2), -1)]
+SHAPES = [
+    ((4, 3), -1),
+    ((2, 3, 5), -1),
+    ((5, 16), -1),
+    ((130, 17), 1),
+    ((2, 3, 4, 5), 1),
+    ((6, 65), -1),
+    ((257, 2), -1),
+]
 
 
 def per_channel(x, axis):
@@ -51,7 +59,12 @@ ROWS = [
         given,
         normalized,
         errors=[
-            ((TWO, np.zeros(3), np.ones(2), -1), {}, ValueError, r"\[batch_norm\] moving_mean must be.*shape \(2,\)"),
+            (
+                (TWO, np.zeros(3), np.ones(2), -1),
+                {},
+                ValueError,
+                r"\[batch_norm\] moving_mean must hold.*shape \(2,\)",
+            ),
             ((TWO, np.zeros(2), np.ones(2), 2), {}, IndexError, r"\[batch_norm\].*axis=2"),
         ],
     ),
@@ -60,6 +73,13 @@ ROWS = [
         training,
         by_batch,
         rtol32=5e-6,
-        errors=[((TWO, None, None, np.zeros(3)), {}, ValueError, r"\[batch_norm\] gamma must be.*gamma.shape=\(3,\)")],
+        errors=[
+            (
+                (TWO, None, None, np.zeros(3)),
+                {},
+                ValueError,
+                r"\[batch_norm\] gamma must hold.*gamma.shape=\(3,\)",
+            )
+        ],
     ),
 ]

@@ -32,7 +32,10 @@ ROWS = [
     ),
     Row(
         "random.shuffle",
-        lambda rng: [((rng.standard_normal((7, 3)),), {"seed": 3}), ((rng.standard_normal((2, 9)), 1), {"seed": 3})],
+        lambda rng: [
+            ((rng.standard_normal((7, 3)),), {"seed": 3}),
+            ((rng.standard_normal((2, 9)), 1), {"seed": 3}),
+        ],
         lambda x, axis=0, seed=None: np.take(x, lm.ops.random.permutation(x.shape[axis], 3).numpy(), axis),
     ),
 ]

@@ -75,7 +75,7 @@ KINDS = ["sgd", "momentum", "nesterov", "adam", "amsgrad"]
 CLIPPINGS = [(0, 0, 0), (0.5, 0, 0), (0, 2.0, 0), (0, 0, 3.0)]
 
 
-@pytest.mark.parametrize(("kind", "clipping"), itertools.product(KINDS, CLIPPINGS))
+@pytest.mark.parametrize(("kind", "clipping"), [*itertools.product(KINDS, CLIPPINGS)])
 @pytest.mark.parametrize("dtypes", [("float32",), ("float64",), ("float32", "float64")])
 def test_steps(kind, clipping, dtypes, rng):
     each = list(itertools.islice(itertools.cycle(dtypes), len(SHAPES)))

@@ -68,12 +68,9 @@ def test_same_bits_for_any_number_of_threads(threads):
 
 def test_known_bits():
     """Draws are part of what a seed means: these never change."""
-    assert random.randint((4,), 0, 1000, seed=42).numpy().tolist() == INTEGERS
-    np.testing.assert_array_equal(random.normal((3,), seed=42).numpy(), np.float32(NORMALS))
-
-
-INTEGERS = [0, 0, 0, 0]
-NORMALS = [0.0, 0.0, 0.0]
+    assert random.randint((4,), 0, 1000, seed=42).numpy().tolist() == [468, 340, 327, 454]
+    normals = [-0.9701898097991943, 0.19401895999908447, -1.2356207370758057]
+    assert random.normal((3,), seed=42).numpy().tolist() == normals
 
 
 def test_a_generator_moves_on_and_an_integer_does_not():
@@ -98,7 +95,9 @@ def test_generators_without_a_seed_have_streams_of_their_own():
 
 def test_configuration_round_trip():
     copy = SeedGenerator.from_config(SeedGenerator(-3).get_config())
-    np.testing.assert_array_equal(random.uniform((4,), seed=copy).numpy(), random.uniform((4,), seed=-3).numpy())
+    np.testing.assert_array_equal(
+        random.uniform((4,), seed=copy).numpy(), random.uniform((4,), seed=-3).numpy()
+    )
 
 
 def test_dropout_gradient_sees_the_mask_of_its_forward():

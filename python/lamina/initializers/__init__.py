@@ -38,7 +38,13 @@ __all__ = [
 ]
 
 _classes = {name: globals()[name] for name in __all__ if name != "Initializer"}
-_short = {"normal": RandomNormal, "uniform": RandomUniform, "one": Ones, "zero": Zeros, "IdentityInitializer": Identity}
+_short = {
+    "normal": RandomNormal,
+    "uniform": RandomUniform,
+    "one": Ones,
+    "zero": Zeros,
+    "IdentityInitializer": Identity,
+}
 
 
 def get(identifier):

@@ -1,6 +1,51 @@
 """Layers, under Keras 3's names."""
 
+from .activation import ELU, Activation, LeakyReLU, ReLU, Softmax
+from .batch_normalization import BatchNormalization
+from .conv2d import Conv2D
+from .dense import Dense
+from .dropout import Dropout
+from .input_layer import Input, InputLayer
 from .input_spec import InputSpec
 from .layer import Layer
+from .merging import Add, Concatenate
+from .pooling import AveragePooling2D, GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPooling2D
+from .rescaling import Rescaling
+from .reshaping import Flatten, Permute, Reshape
 
-__all__ = ["InputSpec", "Layer"]
+AvgPool2D = AveragePooling2D
+Convolution2D = Conv2D
+GlobalAvgPool2D = GlobalAveragePooling2D
+GlobalMaxPool2D = GlobalMaxPooling2D
+MaxPool2D = MaxPooling2D
+
+__all__ = [
+    "Activation",
+    "Add",
+    "AveragePooling2D",
+    "AvgPool2D",
+    "BatchNormalization",
+    "Concatenate",
+    "Conv2D",
+    "Convolution2D",
+    "Dense",
+    "Dropout",
+    "ELU",
+    "Flatten",
+    "GlobalAveragePooling2D",
+    "GlobalAvgPool2D",
+    "GlobalMaxPool2D",
+    "GlobalMaxPooling2D",
+    "Input",
+    "InputLayer",
+    "InputSpec",
+    "Layer",
+    "LeakyReLU",
+    "MaxPool2D",
+    "MaxPooling2D",
+    "Permute",
+    "ReLU",
+    "Rescaling",
+    "Reshape",
+    "Softmax",
+]

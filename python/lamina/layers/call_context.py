@@ -7,6 +7,7 @@ import threading
 
 class _CallContext(threading.local):
     frame: tuple | None = None  # (frame around, layer, training)
+    serial = 0  # calls of an outermost layer so far
 
 
 context = _CallContext()

@@ -1,28 +1,27 @@
 """Layer: a callable with weights, built from the shape of its first input.
 
 `Layer.__call__` is the one door: it casts inputs, builds, checks shapes, resolves `training`, and names the layer in
-errors. Configuration lives in utils/configurable.py, ownership in tracking.py, the running call in call_context.py.
+errors. Its weights and losses are in owner.py, what it owns in tracking.py, its configuration in utils/configurable.py,
+the running call in call_context.py.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-import math
 
 import numpy as np
 
-from .. import _core
 from ..autograd import no_grad
 from ..tensor import FLOATING, Tensor, Variable, _checked_dtype, convert_to_tensor
 from ..utils.naming import auto_name, to_snake_case
 from . import tracking
 from .call_context import context, current_path, entered, name_the_layer
-from ..utils.configurable import Configurable
+from .owner import Owner
 from .symbolic import SymbolicTensor, is_symbolic, map_tensors, placeholders, shapes_of
 
 
-class Layer(Configurable):
+class Layer(Owner):
     """Base class of layers and models.
 
     A subclass makes its weights in `build(input_shape)` with `add_weight` (or its sub-layers in `__init__`), and
@@ -56,7 +55,14 @@ class Layer(Configurable):
     def __new__(cls, *args, **kwargs):
         layer = super().__new__(cls)
         layer.__dict__.update(
-            _tracked={}, _trainable_variables=[], _non_trainable_variables=[], _losses=[], _ready=False, built=False
+            _tracked={},
+            _trainable_variables=[],
+            _non_trainable_variables=[],
+            _losses=[],
+            _losses_serial=0,
+            _ready=False,
+            _checked_shape=None,
+            built=False,
         )
         return layer
 
@@ -66,7 +72,9 @@ class Layer(Configurable):
                 f"[{type(self).__name__}] got an unexpected argument. Received: {', '.join(map(repr, kwargs))}."
             )
         if name is not None and (not isinstance(name, str) or not name or "/" in name):
-            raise ValueError(f'[{type(self).__name__}] a name is a string without "/". Received: name={name!r}.')
+            raise ValueError(
+                f'[{type(self).__name__}] a name is a string without "/". Received: name={name!r}.'
+            )
         self.name = name or auto_name(to_snake_case(type(self).__name__))
         self.dtype = _checked_dtype(dtype or "float32")
         self.input_spec = None
@@ -94,6 +102,8 @@ class Layer(Configurable):
     # Attributes: what is assigned is owned.
 
     def __setattr__(self, name, value):
+        if name == "input_spec":
+            self.__dict__["_checked_shape"] = None
         if tracking.is_trackable(value):
             if not self._ready:
                 raise RuntimeError(
@@ -140,32 +150,42 @@ class Layer(Configurable):
         """
         before = context.frame
         training = None
-        if kwargs:
-            training = kwargs.get("training")
-        elif len(args) > self._training_position:
-            training = args[self._training_position]
-            args = (*args[: self._training_position], *args[self._training_position + 1 :])
-        if training is None and before is not None:
+        if before is not None:
             training = before[2]
+        else:
+            context.serial += 1
+        if kwargs:
+            if kwargs.get("training") is not None:
+                training = kwargs["training"]
+        elif len(args) > self._training_position:
+            training = (
+                args[self._training_position] if args[self._training_position] is not None else training
+            )
+            args = (*args[: self._training_position], *args[self._training_position + 1 :])
         if training is None:
             training = self._default_training
         context.frame = (before, self, training)
         try:
             x = args[0] if args else None
             if (
-                not self.built
-                or type(x) is not Tensor
-                or len(args) > 1
-                or kwargs
-                or x._core.is_symbolic
-                or x._core.dtype != self.dtype
+                type(x) is Tensor
+                and self.built
+                and not kwargs
+                and len(args) == 1
+                and x._core.dtype == self.dtype
             ):
+                shape = x._core.shape
+                if shape != self._checked_shape:  # a shape that passed is not looked at again
+                    self._check_input(x)
+                    self.__dict__["_checked_shape"] = shape
+                if x._core.is_symbolic:
+                    return self._symbolic_call(x, args, kwargs, training)
+            else:
                 args, kwargs = self._prepared(args, kwargs)
-                x = args[0] if args else next(iter(kwargs.values()), None)
+                x = args[0]
+                self._check_input(x)
                 if is_symbolic(x):
                     return self._symbolic_call(x, args, kwargs, training)
-            if self.input_spec is not None:
-                self._check_input(x)
             if self._takes_training:
                 return self.call(*args, training=training, **kwargs)
             return self.call(*args, **kwargs)
@@ -178,7 +198,9 @@ class Layer(Configurable):
     def _prepared(self, args, kwargs):
         """Arguments for `call`: inputs cast, `training` and an untaken `mask` dropped; builds the layer."""
         if kwargs:
-            kwargs = {k: v for k, v in kwargs.items() if k != "training" and (k != "mask" or self._takes_mask)}
+            kwargs = {
+                k: v for k, v in kwargs.items() if k != "training" and (k != "mask" or self._takes_mask)
+            }
             if not args and self._first_input in kwargs:
                 args = (kwargs.pop(self._first_input),)
         if not args:
@@ -204,11 +226,12 @@ class Layer(Configurable):
         return convert_to_tensor(x, self.dtype if cast and array.dtype.kind in "biuf" else None)
 
     def _symbolic_call(self, x, args, kwargs, training):
-        self._check_input(x)
         with no_grad():
             extra = {"training": training} if self._takes_training else {}
             outputs = self.call(*args, **extra, **kwargs)
-        return map_tensors(lambda y: SymbolicTensor(y._core, (self, x)) if isinstance(y, Tensor) else y, outputs)
+        return map_tensors(
+            lambda y: SymbolicTensor(y._core, (self, x)) if isinstance(y, Tensor) else y, outputs
+        )
 
     def _check_input(self, x):
         spec = self.input_spec
@@ -232,163 +255,6 @@ class Layer(Configurable):
         """The shape of the outputs for inputs of a shape (None where unknown), by running `call` symbolically."""
         with no_grad():
             return shapes_of(self(placeholders(input_shape, self.dtype)))
-
-    # Weights.
-
-    def add_weight(
-        self,
-        shape=None,
-        initializer=None,
-        dtype=None,
-        trainable=True,
-        name=None,
-        regularizer=None,
-        constraint=None,
-    ):
-        """Makes a variable that belongs to the layer.
-
-        Args:
-            shape: tuple of sizes; () by default.
-            initializer: initializer, its name, or a function `f(shape, dtype=...)`; `"glorot_uniform"` by default for
-                floating types, zeros otherwise.
-            dtype: element type; the layer's by default.
-            trainable: whether gradients reach it.
-            name: short name, e.g. `"kernel"`.
-            regularizer: a penalty on it, added to the layer's `losses`.
-            constraint: function applied to it after each update.
-
-        Returns:
-            Variable.
-        """
-        from .. import constraints, initializers, regularizers
-
-        dtype = _checked_dtype(dtype or self.dtype)
-        shape = () if shape is None else tuple(shape)
-        if any(n is None for n in shape):
-            raise ValueError(
-                f"[{self.path}] a weight's sizes must be known. Received: {name or 'weight'} of shape={shape}."
-            )
-        if initializer is None:
-            initializer = "glorot_uniform" if dtype in FLOATING else "zeros"
-        with no_grad():
-            variable = Variable(initializers.get(initializer), shape=shape, dtype=dtype, name=name or "variable")
-        variable.trainable = trainable
-        variable.path = f"{self.path}/{variable.name}"
-        variable.regularizer = regularizers.get(regularizer)
-        variable.constraint = constraints.get(constraint)
-        tracking.adopt(self, variable)
-        if not self._trainable:
-            variable.trainable = False
-        return variable
-
-    @property
-    def path(self):
-        """Names of the layers it was built in, its own last: `"my_model/dense_1"`."""
-        return self._path or self.name
-
-    @property
-    def trainable(self):
-        """Whether gradients reach its weights. Setting it sets every layer inside."""
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value):
-        for layer in tracking.walk(self):
-            layer._trainable = bool(value)
-            for variable in layer._trainable_variables:
-                variable.trainable = value
-
-    @property
-    def weights(self):
-        """Every variable of the layer and the layers inside it, except generators' states."""
-        return tracking.weights_of(self)
-
-    @property
-    def trainable_weights(self):
-        """The weights that gradients reach."""
-        return [v for v in self.weights if v.trainable] if self._trainable else []
-
-    @property
-    def non_trainable_weights(self):
-        """The weights that gradients do not reach."""
-        return [v for v in self.weights if not v.trainable] if self._trainable else self.weights
-
-    @property
-    def variables(self):
-        """The weights and the states of random generators."""
-        return [*self.weights, *(g.state for g in tracking.generators_of(self))]
-
-    @property
-    def trainable_variables(self):
-        """The same as `trainable_weights`."""
-        return self.trainable_weights
-
-    @property
-    def non_trainable_variables(self):
-        """The variables that gradients do not reach."""
-        trainable = {id(v) for v in self.trainable_weights}
-        return [v for v in self.variables if id(v) not in trainable]
-
-    def count_params(self):
-        """Number of elements of all weights.
-
-        Raises:
-            ValueError: before the layer is built.
-        """
-        if not self.built:
-            raise ValueError(
-                f"[{self.path}] has no weights yet: it is not built. Call it on data or build(input_shape) first."
-            )
-        return sum(math.prod(v.shape) for v in self.weights)
-
-    def get_weights(self):
-        """Copies of all weights' values, a list of NumPy arrays in the order of `weights`."""
-        return [v.numpy() for v in self.weights]
-
-    def set_weights(self, weights):
-        """Writes values into all weights, in place.
-
-        Args:
-            weights: list of arrays, in the order and shapes of `weights`.
-
-        Raises:
-            ValueError: if the number of arrays or a shape differs; nothing is written then.
-        """
-        own, given = self.weights, [np.asarray(w) for w in weights]
-        if len(own) != len(given):
-            hint = "" if self.built else " The layer is not built yet; call it on data or build(input_shape) first."
-            raise ValueError(
-                f"[{self.path}] set_weights needs one array for each of its {len(own)} weights. "
-                f"Received: {len(given)} arrays.{hint}"
-            )
-        for variable, value in zip(own, given):
-            if tuple(value.shape) != variable.shape:
-                raise ValueError(
-                    f"[{variable.path}] set_weights needs an array of shape {variable.shape}. "
-                    f"Received: shape={value.shape}."
-                )
-        for variable, value in zip(own, given):
-            variable.assign(value)
-
-    # Losses.
-
-    def add_loss(self, loss):
-        """Adds a scalar tensor (or a list of them) to the losses of the running call."""
-        self._losses.extend(loss if isinstance(loss, (list, tuple)) else [loss])
-
-    @property
-    def losses(self):
-        """Penalties of the weights' regularizers, and what `add_loss` was given since `clear_losses`."""
-        found = [loss for layer in tracking.walk(self) for loss in layer._losses]
-        for v in self.trainable_weights:
-            if v.regularizer is not None:
-                found.append(v.regularizer(v))
-        return found
-
-    def clear_losses(self):
-        """Forgets what `add_loss` was given, here and in the layers inside."""
-        for layer in tracking.walk(self):
-            layer._losses.clear()
 
     def __repr__(self):
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"

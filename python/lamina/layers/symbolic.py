@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 from .. import _core
 from ..tensor import Tensor
 
@@ -18,6 +20,21 @@ class SymbolicTensor(Tensor):
     def __init__(self, core, history):
         super().__init__(core)
         self.history = history
+
+    def __deepcopy__(self, memo):
+        memo[id(self)] = made = SymbolicTensor(self._core, None)
+        made.history = copy.deepcopy(self.history, memo)
+        return made
+
+    def __reduce__(self):
+        return _symbolic, (self.shape, self.dtype), self.history
+
+    def __setstate__(self, history):
+        self.history = history
+
+
+def _symbolic(shape, dtype):
+    return SymbolicTensor(_core.symbolic(shape, dtype), None)
 
 
 def map_tensors(f, tree):

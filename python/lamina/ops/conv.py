@@ -1,6 +1,6 @@
 """Convolution of images, NHWC, each op with its gradient.
 
-conv2d, conv2d_input_grad and conv2d_weight_grad are linear in two tensors each and are each other's gradients.
+conv2d, conv2d_input_grad and conv2d_weight_grad are linear in two tensors each and each other's gradients.
 """
 
 from __future__ import annotations
@@ -53,15 +53,16 @@ def _weight_grad(x, dy, w_shape, window):
 def conv2d(x, w, bias=None, strides=1, padding="valid", dilation_rate=1, groups=1, activation=None):
     """Convolution (cross-correlation) of images with its bias and activation in one pass.
 
-    `y[n, i, j, f] = activation(sum over p, q, c of x[n, i sh + p dh - top, j sw + q dw - left, c] * w[p, q, c, f] + bias[f])`
+    `y[n, i, j, f] = activation(z + bias[f])`, z = the sum over taps p, q and channels c of
+    `x[n, i sh + p dh - top, j sw + q dw - left, c] * w[p, q, c, f]`, with zeros outside the image.
 
     Args:
         x: floating images `[batch, height, width, channels]`.
         w: filters `[kernel height, kernel width, channels / groups, filters]` of x's type.
         bias: tensor `[filters]`, or None.
         strides: pixels between output pixels; a number, or (vertical, horizontal).
-        padding: `"valid"`, `"same"` (output size = input size / stride, rounded up; the odd row or column of zeros at
-            the bottom or right, as TensorFlow has it), or (top, bottom, left, right) in pixels.
+        padding: `"valid"`, `"same"` (output size = input size / stride, rounded up; the odd row or column of
+            zeros at the bottom or right, as TensorFlow has it), or (top, bottom, left, right) in pixels.
         dilation_rate: input pixels between filter taps; a number, or (vertical, horizontal).
         groups: number of groups of channels and filters that see only each other; divides both.
         activation: `"relu"`, `"sigmoid"`, `"tanh"`, or None.
@@ -98,7 +99,9 @@ def conv2d(x, w, bias=None, strides=1, padding="valid", dilation_rate=1, groups=
         elif w._source is None:
             g, gb = map(Tensor, _core.dense_grad(dy._core, y._core, activation))
         else:
-            gw, gb, g = map(Tensor, _core.conv2d_layer_grad(x._core, dy._core, y._core, w.shape, window, activation))
+            gw, gb, g = map(
+                Tensor, _core.conv2d_layer_grad(x._core, dy._core, y._core, w.shape, window, activation)
+            )
         gx = _input_grad(g, w, x.shape, window) if x._source is not None else None
         return (gx, gw, gb)[: len(inputs)]
 

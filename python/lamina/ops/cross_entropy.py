@@ -1,7 +1,7 @@
 """Cross-entropies of predictions, one value per sample (binary: per element), each with its gradient.
 
 `output` holds logits, or probabilities with `from_logits=False`. Probabilities are handled as in Keras 3:
-categorical ones are divided by their sum, all are clipped to [1e-7, 1 - 1e-7], and clipped ones get no gradient.
+categorical ones are divided by their sum, all are clipped to [1e-7, 1 - 1e-7]; clipped ones get no gradient.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def sparse_categorical_crossentropy(target, output, from_logits=False, axis=-1, 
     """-log of the probability given to the true class.
 
     Args:
-        target: classes 0 <= target < number of classes, integers or whole floats, of output's shape without the class
-            axis (or with 1 there).
+        target: classes 0 <= target < number of classes, integers or whole floats, of output's shape without
+            the class axis (or with 1 there).
         output: logits or probabilities, float32 or float64.
         from_logits: whether output holds logits.
         axis: the class axis of output.

@@ -1,4 +1,4 @@
-"""Picking elements by integer or bool tensors: each op with its gradient. Negative indices count from the end."""
+"""Picking elements by integer or bool tensors: each with its gradient. Negative ones count from the end."""
 
 from __future__ import annotations
 

@@ -33,10 +33,8 @@ def concatenate(xs, axis=0):
     xs = tuple([cast(x, core.dtype) for x in xs])
     at = axis % core.ndim
 
-    def grad(dy, sizes=[x.shape[at] for x in xs]):
-        return _cut(dy, sizes, at)
-
-    return record("concatenate", core, xs, grad)
+    sizes = [x.shape[at] for x in xs]
+    return record("concatenate", core, xs, lambda dy: _cut(dy, sizes, at))
 
 
 def _cut(x, sizes, axis):
@@ -107,7 +105,7 @@ def pad(x, pad_width, mode="constant", constant_values=0):
 
     Args:
         x: tensor.
-        pad_width: elements to add: (before, after) for every axis, one such pair for all, or one integer for both.
+        pad_width: elements to add: (before, after) for every axis, one pair for all, or one integer for both.
         mode: `"constant"`, the only one so far.
         constant_values: the value of the border.
 
@@ -155,7 +153,7 @@ def tile(x, repeats):
 
     Args:
         x: tensor.
-        repeats: number of copies along each axis; missing ones (or missing axes of x) count from the left as 1.
+        repeats: number of copies along each axis; missing ones (or axes of x) on the left count as 1.
 
     Example:
         >>> import lamina as lm

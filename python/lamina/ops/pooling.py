@@ -75,7 +75,9 @@ def _pool(op, pool2d, inputs, pool_size, strides, padding, data_format):
 def _per_axis(op, name, value, spatial):
     values = (value,) * spatial if isinstance(value, int) else tuple(value)
     if len(values) != spatial or not all(isinstance(v, int) for v in values):
-        raise ValueError(f"[{op}] {name} must be an integer or {spatial} of them. Received: {name}={value!r}.")
+        raise ValueError(
+            f"[{op}] {name} must be an integer or {spatial} of them. Received: {name}={value!r}."
+        )
     return values
 
 
@@ -100,7 +102,9 @@ def _max_pool2d_pick(x, index, window):
 
 def _average_pool2d(x, *window):
     y = _core.average_pool2d(x._core, *window)
-    return record("average_pool2d", y, (x,), lambda dy, shape=x.shape: _average_pool2d_grad(dy, shape, window))
+    return record(
+        "average_pool2d", y, (x,), lambda dy, shape=x.shape: _average_pool2d_grad(dy, shape, window)
+    )
 
 
 def _average_pool2d_grad(dy, shape, window):

@@ -140,7 +140,9 @@ def categorical(logits, num_samples, dtype="int32", seed=None):
     """
     logits = floating(logits)
     if logits.ndim != 2:
-        raise ValueError(f"[categorical] needs logits of shape (batch, classes). Received: shape={logits.shape}.")
+        raise ValueError(
+            f"[categorical] needs logits of shape (batch, classes). Received: shape={logits.shape}."
+        )
     batch, classes = logits.shape
     u = uniform((batch, num_samples, classes), 1e-30, 1.0, logits.dtype, seed)
     return cast(argmax(expand_dims(logits, 1) - log(-log(u)), axis=-1), dtype)
@@ -186,7 +188,10 @@ def dropout(inputs, rate, noise_shape=None, seed=None):
 def _dropout_grad(dy, drawn, rate):
     """The forward call's mask and scale on another tensor: a linear map that is its own transpose."""
     return record(
-        "dropout_grad", _core.dropout_grad(dy._core, drawn, rate), (dy,), lambda ddy: _dropout_grad(ddy, drawn, rate)
+        "dropout_grad",
+        _core.dropout_grad(dy._core, drawn, rate),
+        (dy,),
+        lambda ddy: _dropout_grad(ddy, drawn, rate),
     )
 
 

@@ -1,8 +1,8 @@
 """Reductions over axes: each with its gradient.
 
-`axis` is None (all axes), an integer or a tuple of them, negative from the end; `keepdims` leaves reduced axes with
-size 1. float32 and float64 are reduced as they are; integers sum and multiply as integers (bool and 8-bit ones as
-int32), and their mean is float32.
+`axis` is None (all axes), an integer or a tuple of them, negative from the end; `keepdims` leaves reduced
+axes with size 1. float32 and float64 are reduced as they are; integers sum and multiply as integers (bool and
+8-bit ones as int32), and their mean is float32.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def prod(x, axis=None, keepdims=False):
 
 
 def _prod_grad(dy, x, axes):
-    """dx_i = dy times the product of the others: y / x_i without zeros, else the rest where x_i is the only zero."""
+    """dx_i = dy times the product of the others: y / x_i without zeros, the rest at a single zero."""
     zero = equal(x, 0.0)
     zeros = sum(cast(zero, "int32"), axes, keepdims=True)
     filled = where(zero, 1.0, x)
@@ -248,7 +248,7 @@ def logsumexp(x, axis=None, keepdims=False):
     Example:
         >>> import lamina as lm
         >>> lm.ops.logsumexp([1000.0, 1000.0]).numpy()
-        array(1000.6931, dtype=float32)
+        array(1000.6932, dtype=float32)
     """
     x, axes = floating(x), _axes(axis)
     top = max(stop_gradient(x), axes, keepdims=True)

@@ -237,6 +237,15 @@ class Optimizer:
         """The optimizer that `get_config` describes, without its state."""
         return cls(**config)
 
+    def __getstate__(self):
+        return {key: value for key, value in self.__dict__.items() if key not in ("_row", "_groups")}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        # A copy's parameters are other objects: what is keyed by identity is made anew.
+        self._row = {id(v): i for i, v in enumerate(self._parameters)}
+        self._groups = {}
+
     def __repr__(self):
         return f"<{type(self).__name__} learning_rate={float(self.learning_rate):g}, iterations={int(self.iterations)}>"
 

@@ -68,8 +68,18 @@ def custom_object_scope(objects):
 
 def _rooms():
     """The library's own modules whose public names can be loaded."""
-    from .. import activations, constraints, initializers, layers, losses, metrics, models, optimizers, regularizers
-    from ..ops import random
+    from .. import (
+        activations,
+        constraints,
+        initializers,
+        layers,
+        losses,
+        metrics,
+        models,
+        optimizers,
+        random_state,
+        regularizers,
+    )
 
     return {
         "activations": activations,
@@ -80,7 +90,7 @@ def _rooms():
         "metrics": metrics,
         "models": models,
         "optimizers": optimizers,
-        "random": random,
+        "random_state": random_state,
         "regularizers": regularizers,
     }
 
@@ -135,7 +145,9 @@ def serialize(value, what="value"):
         if _room_of(value) == "activations":
             return value.__name__
         return {**_address(value), "config": None}
-    raise TypeError(f"[serialize] cannot describe {what}. Received: {type(value).__name__}. Define get_config.")
+    raise TypeError(
+        f"[serialize] cannot describe {what}. Received: {type(value).__name__}. Define get_config."
+    )
 
 
 def _address(obj):

@@ -24,6 +24,9 @@ class Callback:
         ...         self.model.stop_training = logs["loss"] < 0.1
     """
 
+    # Whether its batch hooks read `logs`, which cost time to make.
+    _reads_batch_logs = True
+
     def __init__(self):
         self.model = None
         self.params = {}
@@ -102,6 +105,10 @@ class CallbackList:
     def wants(self, hook):
         """Whether any callback overrides a hook."""
         return bool(self._listeners[hook])
+
+    def reads_logs(self, hook):
+        """Whether any callback that overrides a batch hook reads its logs."""
+        return any(getattr(c, "_reads_batch_logs", True) for c in self.callbacks if _listens(c, hook))
 
     def call(self, hook, *args):
         """Calls a hook of every callback that overrides it."""

@@ -41,6 +41,8 @@ class ProgressBar(Callback):
         results: function that returns the logs so far; asked for at most ten times a second.
     """
 
+    _reads_batch_logs = False
+
     def __init__(self, verbose, results=dict):
         super().__init__()
         self._verbose, self._results = verbose, results
@@ -53,7 +55,7 @@ class ProgressBar(Callback):
 
     def on_train_end(self, logs=None):
         self._training = False
-        self._close()
+        self.close()
 
     def on_epoch_begin(self, epoch, logs=None):
         self._open(f"Epoch {epoch + 1}/{self.params['epochs']}")
@@ -102,12 +104,13 @@ class ProgressBar(Callback):
             self._bar.set_postfix_str(format_logs(self._results()), refresh=False)
 
     def _finish(self, title, logs):
-        self._close()
+        self.close()
         seconds = time.perf_counter() - self._begun
         shown = format_logs(logs)
         print(f"{title} - {seconds:.1f}s" + (f" - {shown}" if shown else ""), flush=True)
 
-    def _close(self):
+    def close(self):
+        """Takes the bar off the terminal; a run that failed calls it too."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None

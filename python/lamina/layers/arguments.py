@@ -1,0 +1,44 @@
+"""Checks of constructor arguments that several layers share."""
+
+from __future__ import annotations
+
+from ..utils.naming import unknown_name
+
+
+def positive(layer, name, value):
+    """A size: an integer >= 1."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < 1:
+        raise ValueError(f"[{layer}] {name} must be a positive integer. Received: {name}={value!r}.")
+    return value.__index__()
+
+
+def pair(layer, name, value):
+    """Two sizes, from one integer or two."""
+    values = (value, value) if hasattr(value, "__index__") else tuple(value)
+    if len(values) != 2:
+        raise ValueError(f"[{layer}] {name} must be an integer or two of them. Received: {name}={value!r}.")
+    return tuple(positive(layer, name, v) for v in values)
+
+
+def padding_of(layer, padding):
+    """`"valid"` or `"same"`, in any case."""
+    name = padding.lower() if isinstance(padding, str) else padding
+    if name not in ("valid", "same"):
+        raise unknown_name(f"{layer}.padding", padding, ("valid", "same"))
+    return name
+
+
+def data_format_of(layer, data_format):
+    """`"channels_last"` (None means it) or `"channels_first"`."""
+    if data_format is None:
+        return "channels_last"
+    if data_format not in ("channels_last", "channels_first"):
+        raise unknown_name(f"{layer}.data_format", data_format, ("channels_last", "channels_first"))
+    return data_format
+
+
+def fraction(layer, name, value):
+    """A number from 0 to 1."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise ValueError(f"[{layer}] {name} must be a number from 0 to 1. Received: {name}={value!r}.")
+    return value

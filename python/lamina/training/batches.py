@@ -1,0 +1,72 @@
+"""Batches as tensors, and the weights that class_weight means."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import _core
+from ..data.nested import map_structure
+from ..tensor import Tensor, convert_to_tensor
+from .compiled import parts
+
+
+def to_tensors(tree, dtype=None):
+    """Arrays of a batch as tensors, without a copy where their type allows.
+
+    Args:
+        tree: array, or tuples and dicts of them; None stays None.
+        dtype: type that floating arrays get; None keeps theirs.
+    """
+    if type(tree) is np.ndarray:
+        if tree.dtype.kind == "f" and dtype is not None and tree.dtype.name != dtype and dtype != "bfloat16":
+            tree = tree.astype(dtype)
+        if tree.dtype.name in _BORROWED and tree.dtype.isnative and tree.flags.c_contiguous:
+            return Tensor(_core.from_buffer(tree))
+        return convert_to_tensor(tree)
+    if tree is None:
+        return None
+    return map_structure(lambda leaf: leaf if isinstance(leaf, Tensor) else to_tensors(np.asarray(leaf), dtype), tree)
+
+
+_BORROWED = ("float32", "float64", "float16", "uint8", "int8", "int32", "int64", "bool")
+
+
+def count(tree):
+    """Samples of a batch."""
+    first = tree
+    while isinstance(first, (tuple, list, dict)):
+        first = next(iter(first.values() if isinstance(first, dict) else first))
+    return len(first)
+
+
+def class_weights(y, class_weight, sample_weight):
+    """Weights of samples by their class, times what weights they have.
+
+    Args:
+        y: class ids [batch] or [batch, 1], or one-hot [batch, classes].
+        class_weight: dict from class id to weight; a class that is not named has 1.
+        sample_weight: array [batch] or None.
+
+    Returns:
+        float32 array [batch].
+
+    Raises:
+        ValueError: where y is not one target of classes.
+    """
+    if class_weight is None:
+        return sample_weight
+    targets = list(parts(y).values())
+    ids = np.asarray(targets[0]) if len(targets) == 1 else None
+    if ids is not None and ids.ndim == 2:
+        ids = ids[:, 0] if ids.shape[1] == 1 else ids.argmax(1)
+    if ids is None or ids.ndim != 1 or (ids.dtype.kind == "f" and (ids != np.floor(ids)).any()):
+        raise ValueError(
+            "[fit] class_weight needs one target of class ids or one-hot rows. "
+            f"Received: y of shape {[np.shape(t) for t in targets]}. Use sample_weight instead."
+        )
+    ids = ids.astype(np.int64)
+    table = np.ones(max([int(ids.max()), *map(int, class_weight)]) + 1, np.float32)
+    for key, weight in class_weight.items():
+        table[int(key)] = weight
+    weight = table[ids]
+    return weight if sample_weight is None else weight * np.asarray(sample_weight).reshape(weight.shape)
