@@ -78,13 +78,13 @@ bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks.models --peers pytorch --threads 1 2
 
 lint: $(VENV)/installed
-	$(PIP) "ruff==0.14.0" "mypy==1.18.2" "clang-format==14.0.6"
+	$(PIP) "ruff==0.17.6" "mypy==2.4.1" "clang-format==14.0.6"
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(BIN)/mypy
 	git ls-files '*.cc' '*.h' | xargs $(BIN)/clang-format --dry-run --Werror
 
 format: | $(VENV)/bin/python
-	$(PIP) "ruff==0.14.0" "clang-format==14.0.6"
+	$(PIP) "ruff==0.17.6" "clang-format==14.0.6"
 	$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format -q .
 	git ls-files '*.cc' '*.h' | xargs $(BIN)/clang-format -i
 

@@ -245,6 +245,9 @@ LAMINA_INLINE VecL to_int(VecD a) { return raw_to_int(a.v); }
 LAMINA_INLINE VecF to_float(VecI a) { return raw_to_float(a.v); }
 LAMINA_INLINE VecD to_float(VecL a) { return raw_to_float(a.v); }
 
+// Unsigned 32 x 32 -> 64 bit products of the even lanes: lane i of the result is a[2 i] b[2 i].
+LAMINA_INLINE VecL multiply_even(VecI a, VecI b) { return raw_multiply_even(a.v, b.v); }
+
 // Lanes to process at position i of n: kLanes, or what is left.
 template <class T>
 LAMINA_INLINE int lanes_at(int64_t n, int64_t i) {

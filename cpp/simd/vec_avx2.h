@@ -106,6 +106,9 @@ LAMINA_INLINE RawD raw_round_even(RawD a) {
 LAMINA_INLINE RawF raw_floor(RawF a) { return _mm256_floor_ps(a); }
 LAMINA_INLINE RawD raw_floor(RawD a) { return _mm256_floor_pd(a); }
 
+LAMINA_INLINE RawL raw_multiply_even(RawI a, RawI b) {
+  return RawL(_mm256_mul_epu32(__m256i(a), __m256i(b)));
+}
 LAMINA_INLINE RawI raw_to_int(RawF a) { return RawI(_mm256_cvtps_epi32(a)); }
 LAMINA_INLINE RawF raw_to_float(RawI a) { return _mm256_cvtepi32_ps(__m256i(a)); }
 // AVX2 has no 64-bit conversions. For |x| < 2^51 the sum x + 1.5 * 2^52 holds x, rounded to nearest even, in

@@ -153,6 +153,9 @@ LAMINA_INLINE RawD raw_floor(RawD a) { return _mm512_roundscale_pd(a, _MM_FROUND
 LAMINA_INLINE RawF raw_scale(RawF a, RawF n) { return _mm512_scalef_ps(a, n); }
 LAMINA_INLINE RawD raw_scale(RawD a, RawD n) { return _mm512_scalef_pd(a, n); }
 
+LAMINA_INLINE RawL raw_multiply_even(RawI a, RawI b) {
+  return RawL(_mm512_mul_epu32(__m512i(a), __m512i(b)));
+}
 LAMINA_INLINE RawI raw_to_int(RawF a) { return RawI(_mm512_cvtps_epi32(a)); }
 LAMINA_INLINE RawL raw_to_int(RawD a) { return RawL(_mm512_cvtpd_epi64(a)); }
 LAMINA_INLINE RawF raw_to_float(RawI a) { return _mm512_cvtepi32_ps(__m512i(a)); }

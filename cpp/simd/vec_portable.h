@@ -95,6 +95,7 @@ LAMINA_INLINE RawD raw_round_even(RawD a) {
 LAMINA_INLINE RawF raw_floor(RawF a) { return _mm_floor_ps(a); }
 LAMINA_INLINE RawD raw_floor(RawD a) { return _mm_floor_pd(a); }
 LAMINA_INLINE RawI raw_to_int(RawF a) { return RawI(_mm_cvtps_epi32(a)); }
+LAMINA_INLINE RawL raw_multiply_even(RawI a, RawI b) { return RawL(_mm_mul_epu32(__m128i(a), __m128i(b))); }
 #else
 template <class R>
 LAMINA_INLINE R raw_min(R a, R b) {
@@ -134,6 +135,10 @@ LAMINA_INLINE R raw_floor(R a) {
   return r > a ? r - 1 : r;
 }
 LAMINA_INLINE RawI raw_to_int(RawF a) { return __builtin_convertvector(raw_round_even(a), RawI); }
+LAMINA_INLINE RawL raw_multiply_even(RawI a, RawI b) {
+  const RawU64 low = RawU64(raw_broadcast(int64_t{0xffffffff}));
+  return RawL((RawU64(a) & low) * (RawU64(b) & low));
+}
 #endif
 
 LAMINA_INLINE RawL raw_to_int(RawD a) { return __builtin_convertvector(raw_round_even(a), RawL); }

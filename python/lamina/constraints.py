@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from . import ops
-from .saving.registry import deserialize, serialize
 from .utils.configurable import Configurable
 from .utils.lookup import find
+from .utils.registry import deserialize, serialize
 
 __all__ = ["Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "deserialize", "get", "serialize"]
 

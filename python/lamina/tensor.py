@@ -77,7 +77,7 @@ class Tensor:
             ValueError: for a symbolic tensor.
             TypeError: for bfloat16, which NumPy lacks.
         """
-        return np.asarray(self._core)
+        return _array(self._core)
 
     def item(self):
         """The single value as a Python number."""
@@ -102,13 +102,13 @@ class Tensor:
         return Tensor(self._core)
 
     def __array__(self, dtype=None, copy=None):
-        values = np.asarray(self._core)
+        values = _array(self._core)
         if dtype is not None and values.dtype != dtype:
             return values.astype(dtype)
         return values.copy() if copy else values
 
     def __dlpack__(self, **kwargs):
-        return np.asarray(self._core).copy().__dlpack__(**kwargs)
+        return _array(self._core).copy().__dlpack__(**kwargs)
 
     def __dlpack_device__(self):
         return (1, 0)
@@ -146,9 +146,9 @@ class Tensor:
         if self._core.is_symbolic:
             return f"<{kind} shape={self.shape}, dtype={self.dtype}, symbolic>"
         if self.dtype == "bfloat16":
-            values = np.asarray(_core.cast(self._core, "float32"))
+            values = _array(_core.cast(self._core, "float32"))
         else:
-            values = np.asarray(self._core)
+            values = _array(self._core)
         return f"<{kind} shape={self.shape}, dtype={self.dtype}, numpy={np.array2string(values, threshold=20)}>"
 
     def __copy__(self):
@@ -169,6 +169,14 @@ class Tensor:
     @classmethod
     def _rebuild(cls, core, source):
         return cls(core, source)
+
+
+def _array(core):
+    """A read-only view of a core tensor. Through memoryview: by itself NumPy hides why there is no view."""
+    try:
+        return np.asarray(memoryview(core))
+    except BufferError as error:
+        raise (error.__cause__ or error) from None
 
 
 def _from_bytes(cls, data, state):
@@ -225,7 +233,7 @@ class Variable(Tensor):
 
     def numpy(self):
         """A copy of the values; later writes do not change it."""
-        return np.array(self._core)
+        return _array(self._core).copy()
 
     def assign(self, value):
         """Writes `value` (broadcast and cast) in place. Returns self."""

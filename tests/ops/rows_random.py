@@ -1,4 +1,4 @@
-"""Rows of lamina.ops.random: what is a function of inputs given the seed. Draws themselves are in test_random.py."""
+"""Rows of lamina.ops.random: what is a function of inputs given the seed. Draws are in test_random.py."""
 
 import numpy as np
 

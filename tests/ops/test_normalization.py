@@ -26,7 +26,7 @@ def test_variance_beside_a_large_mean(rng):
     x = (rng.standard_normal((50_000, 8)) * 0.1 + 1000).astype(np.float32)
     variance = lm.Variable(np.zeros(8, np.float32))
     lm.ops.batch_norm(x, lm.Variable(np.zeros(8, np.float32)), variance, momentum=0.0)
-    np.testing.assert_allclose(variance.numpy(), x.astype(np.float64).var(0), rtol=1e-5)
+    np.testing.assert_allclose(variance.numpy(), x.astype(np.float64).var(0), rtol=1e-4)
 
 
 def test_strided_moving_statistics_are_refused():

@@ -95,9 +95,7 @@ def test_generators_without_a_seed_have_streams_of_their_own():
 
 def test_configuration_round_trip():
     copy = SeedGenerator.from_config(SeedGenerator(-3).get_config())
-    np.testing.assert_array_equal(
-        random.uniform((4,), seed=copy).numpy(), random.uniform((4,), seed=-3).numpy()
-    )
+    np.testing.assert_array_equal(random.uniform((4,), seed=copy).numpy(), random.uniform((4,), seed=-3).numpy())
 
 
 def test_dropout_gradient_sees_the_mask_of_its_forward():

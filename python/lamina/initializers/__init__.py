@@ -1,7 +1,7 @@
 """Initialisers: the first values of weights, under Keras 3's names."""
 
-from ..saving.registry import deserialize, serialize
 from ..utils.lookup import find
+from ..utils.registry import deserialize, serialize
 from .constant import Constant, Identity, Ones, Zeros
 from .initializer import Initializer
 from .random import (
@@ -35,9 +35,12 @@ __all__ = [
     "TruncatedNormal",
     "VarianceScaling",
     "Zeros",
+    "deserialize",
+    "get",
+    "serialize",
 ]
 
-_classes = {name: globals()[name] for name in __all__ if name != "Initializer"}
+_classes = {name: globals()[name] for name in __all__ if name[0].isupper() and name != "Initializer"}
 _short = {
     "normal": RandomNormal,
     "uniform": RandomUniform,

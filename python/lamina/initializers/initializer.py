@@ -10,8 +10,8 @@ from ..utils.configurable import Configurable
 class Initializer(Configurable):
     """A function from a shape to the first values of a weight.
 
-    Subclass it and define `__call__(self, shape, dtype=None)`; keep every constructor argument as an attribute of its
-    name, and the initialiser can be saved.
+    Subclass it and define `__call__(self, shape, dtype=None)`; keep every constructor argument as an
+    attribute of its name, and the initialiser can be saved.
     """
 
     def __call__(self, shape, dtype=None):

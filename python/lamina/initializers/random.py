@@ -1,7 +1,7 @@
 """Initialisers that draw from a distribution.
 
-Without a seed every call is a new draw, governed by `lamina.utils.set_random_seed`; with an int seed every call gives
-the same values; with a SeedGenerator each call continues its sequence.
+Without a seed every call is a new draw, governed by `lamina.utils.set_random_seed`; with an int seed every
+call gives the same values; with a SeedGenerator each call continues its sequence.
 """
 
 from __future__ import annotations
@@ -164,7 +164,8 @@ class LecunNormal(_Scaled):
 
 
 class Orthogonal(Initializer):
-    """A matrix whose columns (or rows, if fewer) are orthonormal; leading axes are made one. Saxe et al. 2013.
+    """A matrix whose columns (or rows, if fewer) are orthonormal; leading axes are made one. Saxe et al.
+    2013.
 
     Args:
         gain: float, factor on the matrix.

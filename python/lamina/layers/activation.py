@@ -114,7 +114,8 @@ class LeakyReLU(_Elementwise):
         super().__init__(**kwargs)
         if not isinstance(negative_slope, (int, float)) or not negative_slope >= 0:
             raise ValueError(
-                f"[LeakyReLU] negative_slope must be a number >= 0. Received: negative_slope={negative_slope!r}."
+                f"[LeakyReLU] negative_slope must be a number >= 0. "
+                f"Received: negative_slope={negative_slope!r}."
             )
         self.negative_slope = negative_slope
 

@@ -12,8 +12,8 @@ from .layer import Layer
 class BatchNormalization(Layer):
     """Brings each channel to mean 0 and variance 1, then scales and shifts it.
 
-    In training with the batch's mean and (biased) variance, whose moving averages it keeps; else with those averages,
-    and likewise if `trainable` is False. Ioffe & Szegedy 2015, arXiv:1502.03167.
+    In training with the batch's mean and (biased) variance, whose moving averages it keeps; else with those
+    averages, and likewise if `trainable` is False. Ioffe & Szegedy 2015, arXiv:1502.03167.
 
     Args:
         axis: int, the channels' axis.

@@ -1,4 +1,5 @@
-"""What layers know about the call they run in: the layers around them, and whether it trains. Thread-local."""
+"""What layers know about the call they run in: the layers around them, and whether it trains.
+Thread-local."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ def current_training():
 
 
 def current_path():
-    """Names of the running layers, outermost first, joined by "/": `"my_model/dense_1"`. Empty outside of any."""
+    """Names of the running layers, outermost first, joined by "/": `"my_model/dense_1"`. Empty outside of
+    any."""
     names: list[str] = []
     frame, inner = context.frame, None
     while frame is not None:
@@ -50,7 +52,8 @@ _NAMED = (ValueError, TypeError, IndexError, RuntimeError, MemoryError, NotImple
 
 
 def name_the_layer(error):
-    """Puts the running layers' path in front of an error's message, once however many layers it passes through."""
+    """Puts the running layers' path in front of an error's message, once however many layers it passes
+    through."""
     if getattr(error, "layer_path", None) is not None or type(error) not in _NAMED:
         return
     path = current_path()

@@ -11,17 +11,19 @@ from .layer import Layer
 
 
 class Conv2D(Layer):
-    """activation(convolution of the inputs with the kernel + bias). No kernel flip, as everywhere in deep learning.
+    """activation(convolution of the inputs with the kernel + bias). No kernel flip, as everywhere in deep
+    learning.
 
     Args:
         filters: int, channels of the output.
         kernel_size: int or pair, height and width of the window.
         strides: int or pair, how far the window moves.
-        padding: `"valid"` (windows inside the image) or `"same"` (output size = input size / strides, rounded up;
-            zeros around the image, the odd one below and to the right).
+        padding: `"valid"` (windows inside the image) or `"same"` (output size = input size / strides,
+            rounded up; zeros around the image, the odd one below and to the right).
         data_format: `"channels_last"` or `"channels_first"`.
         dilation_rate: int or pair, distance of the window's elements.
-        groups: int, into which channels and filters are divided; each group of filters sees its channels only.
+        groups: int, into which channels and filters are divided; each group of filters sees its channels
+            only.
         activation: function or its name; none by default.
         use_bias: whether there is a bias.
         kernel_initializer: initialiser of the kernel `[height, width, channels / groups, filters]`.
@@ -36,7 +38,8 @@ class Conv2D(Layer):
     Input: `[batch, height, width, channels]`. Output: `[batch, new height, new width, filters]`.
 
     Raises:
-        ValueError: for sizes below 1, filters that the groups do not divide, strides and dilation both above 1.
+        ValueError: for sizes below 1, filters that the groups do not divide, strides and dilation both above
+            1.
 
     Example:
         >>> import lamina as lm

@@ -1,8 +1,8 @@
 """Layer: a callable with weights, built from the shape of its first input.
 
-`Layer.__call__` is the one door: it casts inputs, builds, checks shapes, resolves `training`, and names the layer in
-errors. Its weights and losses are in owner.py, what it owns in tracking.py, its configuration in utils/configurable.py,
-the running call in call_context.py.
+`Layer.__call__` is the one door: it casts inputs, builds, checks shapes, resolves `training`, and names the
+layer in errors. Its weights and losses are in owner.py, what it owns in tracking.py, its configuration in
+utils/configurable.py, the running call in call_context.py.
 """
 
 from __future__ import annotations
@@ -21,11 +21,45 @@ from .owner import Owner
 from .symbolic import SymbolicTensor, is_symbolic, map_tensors, placeholders, shapes_of
 
 
+def _guarded_build(build):
+    """`build`, run unrecorded inside the layer's name scope, marking the layer as built."""
+
+    @functools.wraps(build)
+    def guarded(self, input_shape=None):
+        with entered(self), no_grad():
+            if self._path is None:
+                self._path = current_path()
+            shape = _as_shape(input_shape)
+            self._build_shape = shape
+            owned = (self._trainable_variables, self._non_trainable_variables)
+            counts = [len(variables) for variables in owned]
+            try:
+                build(self, shape)
+            except BaseException:  # half-made weights must not stay
+                for variables, count in zip(owned, counts):
+                    del variables[count:]
+                raise
+            self.built = True
+
+    return guarded
+
+
+def _as_shape(shape):
+    """Lists of sizes as tuples; nested structures of shapes kept."""
+    if isinstance(shape, dict):
+        return {key: _as_shape(part) for key, part in shape.items()}
+    if isinstance(shape, (list, tuple)):
+        if shape and isinstance(shape[0], (list, tuple, dict)):
+            return [_as_shape(part) for part in shape]
+        return tuple(shape)
+    return shape
+
+
 class Layer(Owner):
     """Base class of layers and models.
 
-    A subclass makes its weights in `build(input_shape)` with `add_weight` (or its sub-layers in `__init__`), and
-    computes in `call(inputs)`, which may also take `training` and `mask`.
+    A subclass makes its weights in `build(input_shape)` with `add_weight` (or its sub-layers in `__init__`),
+    and computes in `call(inputs)`, which may also take `training` and `mask`.
 
     Args:
         trainable: whether gradients reach its weights.
@@ -51,6 +85,11 @@ class Layer(Owner):
 
     # Whether integer inputs (pixels) are cast to the layer's dtype as floating ones are.
     _casts_integers = False
+    # What `call` takes; set for each subclass.
+    _takes_training = _takes_mask = False
+    _training_position = 1
+    _default_training: bool | None = None
+    _first_input: str | None = "inputs"
 
     def __new__(cls, *args, **kwargs):
         layer = super().__new__(cls)
@@ -69,7 +108,8 @@ class Layer(Owner):
     def __init__(self, *, trainable=True, dtype=None, name=None, input_shape=None, input_dim=None, **kwargs):
         if kwargs:
             raise TypeError(
-                f"[{type(self).__name__}] got an unexpected argument. Received: {', '.join(map(repr, kwargs))}."
+                f"[{type(self).__name__}] got an unexpected argument. "
+                f"Received: {', '.join(map(repr, kwargs))}."
             )
         if name is not None and (not isinstance(name, str) or not name or "/" in name):
             raise ValueError(
@@ -125,6 +165,7 @@ class Layer(Owner):
 
     # To be written by subclasses.
 
+    @_guarded_build
     def build(self, input_shape):
         """Makes the weights for inputs of this shape. Called once, before the first `call`."""
         self.built = True
@@ -140,7 +181,8 @@ class Layer(Owner):
 
         Args:
             *args: tensors or arrays (or nested lists, tuples, dicts of them) and what else `call` takes.
-            **kwargs: likewise; `training` reaches every layer inside, whether or not this layer's `call` takes it.
+            **kwargs: likewise; `training` reaches every layer inside, whether or not this layer's `call`
+                takes it.
 
         Returns:
             What `call` returns; symbolic tensors if any input is symbolic.
@@ -252,7 +294,8 @@ class Layer(Owner):
                 raise ValueError(f"[{current_path()}] {fault}. Received: {place}.shape={shape}.")
 
     def compute_output_shape(self, input_shape):
-        """The shape of the outputs for inputs of a shape (None where unknown), by running `call` symbolically."""
+        """The shape of the outputs for inputs of a shape (None where unknown), by running `call`
+        symbolically."""
         with no_grad():
             return shapes_of(self(placeholders(input_shape, self.dtype)))
 
@@ -263,40 +306,3 @@ class Layer(Owner):
 def _cast_extra(layer, value):
     """Further arguments of `call` are cast where they are tensors or arrays, and left alone otherwise."""
     return layer._cast(value) if isinstance(value, (Tensor, np.ndarray)) else value
-
-
-def _guarded_build(build):
-    """`build`, run unrecorded inside the layer's name scope, marking the layer as built."""
-
-    @functools.wraps(build)
-    def guarded(self, input_shape=None):
-        with entered(self), no_grad():
-            if self._path is None:
-                self._path = current_path()
-            shape = _as_shape(input_shape)
-            self._build_shape = shape
-            owned = (self._trainable_variables, self._non_trainable_variables)
-            counts = [len(variables) for variables in owned]
-            try:
-                build(self, shape)
-            except BaseException:  # half-made weights must not stay
-                for variables, count in zip(owned, counts):
-                    del variables[count:]
-                raise
-            self.built = True
-
-    return guarded
-
-
-def _as_shape(shape):
-    """Lists of sizes as tuples; nested structures of shapes kept."""
-    if isinstance(shape, dict):
-        return {key: _as_shape(part) for key, part in shape.items()}
-    if isinstance(shape, (list, tuple)):
-        if shape and isinstance(shape[0], (list, tuple, dict)):
-            return [_as_shape(part) for part in shape]
-        return tuple(shape)
-    return shape
-
-
-Layer.build = _guarded_build(Layer.build)

@@ -40,8 +40,8 @@ class Owner(Configurable):
 
         Args:
             shape: tuple of sizes; () by default.
-            initializer: initializer, its name, or a function `f(shape, dtype=...)`; `"glorot_uniform"` by default for
-                floating types, zeros otherwise.
+            initializer: initializer, its name, or a function `f(shape, dtype=...)`; `"glorot_uniform"` by
+                default for floating types, zeros otherwise.
             dtype: element type; the layer's by default.
             trainable: whether gradients reach it.
             name: short name, e.g. `"kernel"`.
@@ -57,7 +57,8 @@ class Owner(Configurable):
         shape = () if shape is None else tuple(shape)
         if any(n is None for n in shape):
             raise ValueError(
-                f"[{self.path}] a weight's sizes must be known. Received: {name or 'weight'} of shape={shape}."
+                f"[{self.path}] a weight's sizes must be known. "
+                f"Received: {name or 'weight'} of shape={shape}."
             )
         if initializer is None:
             initializer = "glorot_uniform" if dtype in FLOATING else "zeros"
@@ -130,7 +131,8 @@ class Owner(Configurable):
         """
         if not self.built:
             raise ValueError(
-                f"[{self.path}] has no weights yet: it is not built. Call it on data or build(input_shape) first."
+                f"[{self.path}] has no weights yet: it is not built. "
+                "Call it on data or build(input_shape) first."
             )
         return sum(math.prod(v.shape) for v in self.weights)
 
@@ -170,7 +172,8 @@ class Owner(Configurable):
     # Losses.
 
     def add_loss(self, loss):
-        """Adds a scalar tensor (or a list of them) to the losses of the running call of the outermost layer."""
+        """Adds a scalar tensor (or a list of them) to the losses of the running call of the outermost
+        layer."""
         if self._losses_serial != context.serial:
             self._losses.clear()
             self.__dict__["_losses_serial"] = context.serial

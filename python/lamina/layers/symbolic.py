@@ -12,7 +12,8 @@ class SymbolicTensor(Tensor):
     """The result of calling a layer on symbolic tensors.
 
     Attributes:
-        history: (layer, inputs): the layer that made it and the tensors it was called on, `(layer, ())` for an Input.
+        history: (layer, inputs): the layer that made it and the tensors it was called on, `(layer, ())` for
+            an Input.
     """
 
     __slots__ = ("history",)

@@ -33,7 +33,8 @@ def adopt(layer, variable):
 def parts_of(layer):
     """(layers, generators) directly in a layer's attributes, lists, tuples and dicts included, each once.
 
-    Containers may have grown since they were assigned, so they are read anew; variables met in them are adopted.
+    Containers may have grown since they were assigned, so they are read anew; variables met in them are
+    adopted.
     """
     layers: dict[int, object] = {}
     generators: dict[int, object] = {}

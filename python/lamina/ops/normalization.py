@@ -59,10 +59,10 @@ def batch_normalization(x, mean, variance, axis, offset=None, scale=None, epsilo
 
 
 def batch_norm(x, moving_mean, moving_variance, gamma=None, beta=None, axis=-1, momentum=0.99, epsilon=1e-3):
-    """Normalises each channel by the mean and (biased) variance of this batch. Ioffe & Szegedy 2015, arXiv:1502.03167.
+    """Normalises each channel by the mean and (biased) variance of this batch.
 
-    y = (x - mean) / sqrt(variance + epsilon) * gamma + beta. In the same launch the moving statistics are written:
-    moving = moving * momentum + statistic * (1 - momentum).
+    y = (x - mean) / sqrt(variance + epsilon) * gamma + beta (Ioffe & Szegedy 2015, arXiv:1502.03167). In the same
+    launch the moving statistics are written: moving = moving * momentum + statistic * (1 - momentum).
 
     Args:
         x: float tensor.

@@ -1,4 +1,4 @@
-"""Pooling over windows of a sequence (batch, steps, channels) or an image (batch, height, width, channels)."""
+"""Pooling over windows of sequences (batch, steps, channels) and images (batch, height, width, channels)."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ def max_pool(inputs, pool_size, strides=None, padding="valid", data_format=None)
         inputs: float tensor, (batch, steps, channels) or (batch, height, width, channels).
         pool_size: int, or tuple with one int per spatial axis.
         strides: int or tuple, the distance between windows; by default pool_size.
-        padding: `"valid"` (whole windows only) or `"same"` (as many windows as strides fit, TensorFlow's rule; cells
-            outside the input take no part).
-        data_format: `"channels_last"` (the default), or `"channels_first"`: channels are then the second axis.
+        padding: `"valid"` (whole windows only) or `"same"` (as many windows as strides fit, TensorFlow's rule;
+            cells outside the input take no part).
+        data_format: `"channels_last"` (the default), or `"channels_first"`: the second axis.
 
     Returns:
-        Tensor with one cell per window. A NaN in a window is its maximum; the gradient goes to the first maximum in
-        row-major order.
+        Tensor with one cell per window. A NaN in a window is its maximum; the gradient goes to the first
+        maximum in row-major order.
 
     Raises:
-        ValueError: for an unknown padding or data_format, sizes below 1, or a pool larger than a "valid" input.
+        ValueError: for an unknown padding or data_format, sizes below 1, or a pool larger than a "valid"
+            input.
 
     Example:
         >>> import lamina as lm
@@ -75,9 +76,7 @@ def _pool(op, pool2d, inputs, pool_size, strides, padding, data_format):
 def _per_axis(op, name, value, spatial):
     values = (value,) * spatial if isinstance(value, int) else tuple(value)
     if len(values) != spatial or not all(isinstance(v, int) for v in values):
-        raise ValueError(
-            f"[{op}] {name} must be an integer or {spatial} of them. Received: {name}={value!r}."
-        )
+        raise ValueError(f"[{op}] {name} must be an integer or {spatial} of them. Received: {name}={value!r}.")
     return values
 
 
@@ -95,16 +94,12 @@ def _max_pool2d_grad(dy, index, shape, window):
 
 def _max_pool2d_pick(x, index, window):
     y = _core.max_pool2d_pick(x._core, index, *window)
-    return record(
-        "max_pool2d_pick", y, (x,), lambda dy, shape=x.shape: _max_pool2d_grad(dy, index, shape, window)
-    )
+    return record("max_pool2d_pick", y, (x,), lambda dy, shape=x.shape: _max_pool2d_grad(dy, index, shape, window))
 
 
 def _average_pool2d(x, *window):
     y = _core.average_pool2d(x._core, *window)
-    return record(
-        "average_pool2d", y, (x,), lambda dy, shape=x.shape: _average_pool2d_grad(dy, shape, window)
-    )
+    return record("average_pool2d", y, (x,), lambda dy, shape=x.shape: _average_pool2d_grad(dy, shape, window))
 
 
 def _average_pool2d_grad(dy, shape, window):

@@ -1,5 +1,8 @@
-"""Random tensors. `seed` is everywhere an int (the same values on every call), a SeedGenerator (moves on with each
-call), or None (the global generator, see `set_random_seed`)."""
+"""Random tensors.
+
+`seed` is everywhere an int (the same values on every call), a SeedGenerator (moves on with each call), or None (the
+global generator, see `set_random_seed`).
+"""
 
 from __future__ import annotations
 
@@ -61,7 +64,9 @@ def normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
 
 
 def truncated_normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
-    """Normal numbers, drawn again where they fall more than two stddev from the mean. Arguments as in `normal`.
+    """Normal numbers, drawn again where they fall more than two stddev from the mean.
+
+    Arguments as in `normal`.
 
     Example:
         >>> import lamina as lm
@@ -122,7 +127,7 @@ def shuffle(x, axis=0, seed=None):
 
 
 def categorical(logits, num_samples, dtype="int32", seed=None):
-    """Draws classes with probabilities softmax(logits), by the largest of logits plus Gumbel noise (Gumbel, 1954).
+    """Draws classes with probabilities softmax(logits): the largest of logits plus Gumbel noise (1954).
 
     Args:
         logits: float tensor of shape (batch, classes).
@@ -140,22 +145,22 @@ def categorical(logits, num_samples, dtype="int32", seed=None):
     """
     logits = floating(logits)
     if logits.ndim != 2:
-        raise ValueError(
-            f"[categorical] needs logits of shape (batch, classes). Received: shape={logits.shape}."
-        )
+        raise ValueError(f"[categorical] needs logits of shape (batch, classes). Received: shape={logits.shape}.")
     batch, classes = logits.shape
     u = uniform((batch, num_samples, classes), 1e-30, 1.0, logits.dtype, seed)
     return cast(argmax(expand_dims(logits, 1) - log(-log(u)), axis=-1), dtype)
 
 
 def dropout(inputs, rate, noise_shape=None, seed=None):
-    """Sets elements to 0 with probability `rate` and scales the others by 1 / (1 - rate). Srivastava et al. 2014.
+    """Sets elements to 0 with probability `rate` and scales the others by 1 / (1 - rate).
+
+    Srivastava et al. 2014, JMLR 15.
 
     Args:
         inputs: float tensor.
         rate: float from 0 to 1.
-        noise_shape: tuple that broadcasts against the inputs' shape: elements that share a place in it share their
-            fate; None in it is the input's size.
+        noise_shape: tuple that broadcasts against the inputs' shape: elements that share a place in it share
+            their fate; None in it is the input's size.
         seed: int, SeedGenerator or None.
 
     Returns:

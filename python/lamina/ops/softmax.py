@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .. import _core
 from ..autograd import fused_grad, record
+from ..tensor import Tensor
 from .common import floating
 from .elementwise import exp
 from .reduce import sum
@@ -68,6 +69,8 @@ def log_softmax(x, axis=-1):
 
 def _over_axes(f, x, axes):
     """f along several axes as along one."""
+    if x._core.is_symbolic:
+        return Tensor(x._core, x._source)
     chosen = range(x.ndim) if axes is None else [a % x.ndim for a in axes]
     order = [i for i in range(x.ndim) if i not in chosen] + list(chosen)
     shape = [x.shape[i] for i in order]

@@ -1,9 +1,10 @@
-"""Files: weights and configurations in one .safetensors file; and the registry of classes that files may name.
+"""Files: weights and configurations in one .safetensors file; and the registry of classes that files may
+name.
 
 The format's library is imported at the first save or load.
 """
 
-from .registry import custom_object_scope, deserialize, get_registered_name, register, serialize
+from ..utils.registry import custom_object_scope, deserialize, get_registered_name, register, serialize
 
 __all__ = [
     "bytes_of",

@@ -10,8 +10,8 @@ import secrets
 def write_atomic(path, data):
     """Replaces the file at `path` by one that holds `data`; whatever interrupts it, the old file stays whole.
 
-    The data goes to a temporary file beside it and to the disk, then takes the name, then the folder goes to the disk.
-    The mode is what the umask leaves of 0666.
+    The data goes to a temporary file beside it and to the disk, then takes the name, then the folder goes to
+    the disk. The mode is what the umask leaves of 0666.
 
     Args:
         path: path of the file.

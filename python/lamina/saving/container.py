@@ -1,7 +1,7 @@
 """Tensors as the bytes of a safetensors file, with a checksum for each, and back.
 
-Besides the tensors the header's metadata holds `format`, `version`, `config` (JSON), `checksums` (JSON: CRC-32 of each
-tensor's name, dtype, shape and bytes) and `header` (CRC-32 of the other entries).
+Besides the tensors the header's metadata holds `format`, `version`, `config` (JSON), `checksums` (JSON:
+CRC-32 of each tensor's name, dtype, shape and bytes) and `header` (CRC-32 of the other entries).
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Models in files: configuration, weights, generators' states and the optimizer's in one .safetensors file."""
+"""Models in files: configuration, weights, generators' states and the optimizer's in one .safetensors
+file."""
 
 from __future__ import annotations
 
@@ -7,15 +8,16 @@ import os
 from .. import _core
 from ..layers import tracking
 from ..layers.symbolic import placeholders
+from ..utils.registry import custom_object_scope, deserialize, serialize
 from .atomic import write_atomic
 from .container import decode, encode
-from .registry import custom_object_scope, deserialize, serialize
 
 _SUFFIX = ".safetensors"
 
 
 def save_model(model, filepath, overwrite=True, include_optimizer=True):
-    """Writes a model to one file: its configuration, weights, random generators and, if compiled, how it trains.
+    """Writes a model to one file: its configuration, weights, random generators and, if compiled, how it
+    trains.
 
     A save that is interrupted at any point leaves an older file of that name whole.
 
@@ -53,7 +55,8 @@ def save_model(model, filepath, overwrite=True, include_optimizer=True):
 def load_model(filepath, custom_objects=None, compile=True):
     """The model that `save_model` wrote, ready to predict and to go on training.
 
-    Only classes of the library, registered ones and `custom_objects` are made; nothing in the file is executed.
+    Only classes of the library, registered ones and `custom_objects` are made; nothing in the file is
+    executed.
 
     Args:
         filepath: path of the file.
@@ -115,7 +118,8 @@ def _state(model):
 
 
 def _add(cores, group, variables):
-    """Adds variables to `cores` under their paths, numbered where paths repeat; returns the names in order."""
+    """Adds variables to `cores` under their paths, numbered where paths repeat; returns the names in
+    order."""
     names = []
     for variable in variables:
         name, count = f"{group}/{variable.path}", 1
@@ -139,7 +143,8 @@ def _assign(model, cores, config, path):
 def _check(where, variables, names, cores, path):
     if len(variables) != len(names):
         raise ValueError(
-            f"[{where}] the model has {len(variables)} variables and the file {len(names)}. Received: {path}. "
+            f"[{where}] the model has {len(variables)} variables and the file {len(names)}. "
+            f"Received: {path}. "
             "Load it into a model of the same structure."
         )
     for variable, name in zip(variables, names):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 
-from ..saving.registry import deserialize, serialize
+from .registry import deserialize, serialize
 
 
 class Configurable:
     """Base of objects that `get_config` describes and `from_config` rebuilds.
 
-    Every argument of `__init__` that the object keeps as an attribute of the same name is part of its configuration.
+    Every argument of `__init__` that the object keeps as an attribute of the same name is part of its
+    configuration.
     """
 
     def get_config(self):
@@ -27,8 +28,8 @@ class Configurable:
                 config[name] = serialize(getattr(self, name), f"{type(self).__name__}.{name}")
             elif parameter.default is inspect.Parameter.empty and not _overrides_get_config(type(self)):
                 raise NotImplementedError(
-                    f"[{type(self).__name__}] cannot be described: its argument {name!r} is not kept as self.{name}. "
-                    f"Keep it, or define get_config(self)."
+                    f"[{type(self).__name__}] cannot be described: its argument {name!r} is not kept "
+                    f"as self.{name}. Keep it, or define get_config(self)."
                 )
         return config
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..saving.registry import deserialize
 from .naming import to_snake_case, unknown_name
+from .registry import deserialize
 
 
 def find(what, identifier, classes, functions=()):
@@ -11,8 +11,8 @@ def find(what, identifier, classes, functions=()):
 
     Args:
         what: what is chosen, e.g. `"initializer"`; tag of the errors.
-        identifier: None, a name (class or snake case), a configuration from `serialize`, an instance, a class, or any
-            callable.
+        identifier: None, a name (class or snake case), a configuration from `serialize`, an instance, a
+            class, or any callable.
         classes: dict from class name to class; a name makes an instance with its defaults.
         functions: dict from name to function, for choices that are functions.
 

@@ -60,8 +60,8 @@ def unknown_name(what, name, known):
         ValueError, to be raised.
 
     Example:
-        >>> str(unknown_name("optimizer", "adm", ["sgd", "adam"]))
-        "[optimizer] is unknown; expected one of 'adam', 'sgd'. Received: optimizer='adm'. Did you mean 'adam'?"
+        >>> str(unknown_name("loss", "mze", ["mse", "mae"]))
+        "[loss] is unknown; expected one of 'mae', 'mse'. Received: loss='mze'. Did you mean 'mse'?"
     """
     names = ", ".join(repr(k) for k in sorted(known))
     guess = nearest(name, known)

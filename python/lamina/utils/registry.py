@@ -1,4 +1,5 @@
-"""From objects to plain configurations and back, by an allow-list: nothing is imported or evaluated by name."""
+"""From objects to plain configurations and back, by an allow-list: nothing is imported or evaluated by
+name."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import threading
 
 import numpy as np
 
-from ..utils.naming import nearest
+from .naming import nearest
 
 _registered: dict[str, object] = {}  # "package>name" -> class or function
 
@@ -95,9 +96,22 @@ def _rooms():
     }
 
 
-def _public(module):
+# Rooms whose functions may be named as well as their classes.
+_WITH_FUNCTIONS = ("activations", "losses", "metrics")
+
+
+def _public(room, module):
+    """What a file may name of a module: classes that configurations describe, and mathematical functions."""
     names = getattr(module, "__all__", None) or [n for n in vars(module) if not n.startswith("_")]
-    return {name: getattr(module, name) for name in names}
+    found = {}
+    for name in names:
+        obj = getattr(module, name)
+        if isinstance(obj, type):
+            if hasattr(obj, "from_config"):
+                found[name] = obj
+        elif room in _WITH_FUNCTIONS and callable(obj) and name not in ("get", "serialize", "deserialize"):
+            found[name] = obj
+    return found
 
 
 def _room_of(obj):
@@ -105,7 +119,7 @@ def _room_of(obj):
     if not getattr(obj, "__module__", "").startswith("lamina."):
         return None
     for room, module in _rooms().items():
-        if _public(module).get(obj.__name__) is obj:
+        if _public(room, module).get(obj.__name__) is obj:
             return room
     return None
 
@@ -114,8 +128,8 @@ def serialize(value, what="value"):
     """A value as numbers, strings, lists and dicts.
 
     Args:
-        value: plain values, NumPy scalars and arrays, objects with `get_config`, or functions that the library has or
-            that were registered.
+        value: plain values, NumPy scalars and arrays, objects with `get_config`, or functions that the
+            library has or that were registered.
         what: how errors call it.
 
     Returns:
@@ -188,13 +202,14 @@ def _find(room, name):
     if room is not None:
         rooms = _rooms()
         if room in rooms:
-            known = _public(rooms[room])
+            known = _public(room, rooms[room])
     for key in (name, short):
         if key in known:
             return known[key]
     guess = nearest(short, known)
     raise ValueError(
-        f"[deserialize] {name!r} is not a known class or function. Received: module={room!r}, class_name={name!r}."
+        f"[deserialize] {name!r} is not a known class or function. "
+        f"Received: module={room!r}, class_name={name!r}."
         + (f" Did you mean {guess!r}?" if guess else "")
         + ' Register it with @lamina.saving.register("package"), or pass custom_objects={name: class}.'
     )
