@@ -20,6 +20,7 @@ constinit std::atomic<bool> cancel{false};
 constinit std::atomic<bool> workers_taken{false};  // by the one user thread whose loop is split
 constinit std::atomic<int> threads_wanted{0};      // 0: not decided yet
 constinit thread_local bool inside_chunk = false;
+constinit thread_local bool shielded = false;  // from the cancel flag
 
 static_assert(std::atomic<bool>::is_always_lock_free);  // cancel_flag() is for signal handlers
 
@@ -87,15 +88,18 @@ bool in_parallel() { return inside_chunk; }
 
 std::atomic<bool>& cancel_flag() { return cancel; }
 
+CancelShield::CancelShield(bool on) : before_(shielded) { shielded = shielded || on; }
+CancelShield::~CancelShield() { shielded = before_; }
+
 void run_chunks(int64_t n, int64_t chunk, void (*fn)(void*, int64_t, int64_t), void* ctx) {
   if (n <= 0) return;
   if (chunk >= n) {
-    if (cancel.load(std::memory_order_relaxed)) throw Interrupted();
+    if (!shielded && cancel.load(std::memory_order_relaxed)) throw Interrupted();
     DenormalGuard guard;
     fn(ctx, 0, n);
     return;
   }
-  Job job(n, chunk, (n - 1) / chunk + 1, fn, ctx);
+  Job job(n, chunk, (n - 1) / chunk + 1, fn, ctx, shielded);
   const int threads = static_cast<int>(std::min<int64_t>(num_threads(), job.count()));
   if (threads == 1 || inside_chunk) {
     job.work();
@@ -113,10 +117,11 @@ void run_chunks(int64_t n, int64_t chunk, void (*fn)(void*, int64_t, int64_t), v
 void Job::work() noexcept {
   DenormalGuard guard;
   const bool outer = std::exchange(inside_chunk, true);
+  const CancelShield shield(shielded_);  // nested loops in a worker follow the caller
   for (;;) {
     const int64_t i = next_.fetch_add(1, std::memory_order_relaxed);
     if (i >= count_) break;
-    if (cancel.load(std::memory_order_relaxed)) {
+    if (!shielded_ && cancel.load(std::memory_order_relaxed)) {
       interrupted_.store(true, std::memory_order_relaxed);
       stop();
       break;

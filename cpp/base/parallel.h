@@ -71,6 +71,19 @@ bool in_parallel();
 // clears it.
 std::atomic<bool>& cancel_flag();
 
+// In this scope (of one thread, and the loops it starts) the cancel flag is not read: for launches that update tensors
+// in place and must not stop half-way.
+class CancelShield {
+ public:
+  explicit CancelShield(bool on);
+  ~CancelShield();
+  CancelShield(const CancelShield&) = delete;
+  CancelShield& operator=(const CancelShield&) = delete;
+
+ private:
+  bool before_;
+};
+
 // Fixes the floating-point mode kernels run in (denormals flushed, round to nearest, no traps) and restores
 // the caller's mode and sticky flags at the end of the scope. No-op on machines without a known control
 // register.

@@ -11,8 +11,8 @@ namespace lamina {
 // One split loop. Lives on the caller's stack; every thread that takes part calls work().
 class Job {
  public:
-  Job(int64_t n, int64_t chunk, int64_t count, void (*fn)(void*, int64_t, int64_t), void* ctx)
-      : n_(n), chunk_(chunk), count_(count), fn_(fn), ctx_(ctx) {}
+  Job(int64_t n, int64_t chunk, int64_t count, void (*fn)(void*, int64_t, int64_t), void* ctx, bool shielded)
+      : n_(n), chunk_(chunk), count_(count), fn_(fn), ctx_(ctx), shielded_(shielded) {}
 
   int64_t count() const { return count_; }
 
@@ -28,6 +28,7 @@ class Job {
   const int64_t n_, chunk_, count_;
   void (*const fn_)(void*, int64_t, int64_t);
   void* const ctx_;
+  const bool shielded_;  // from the cancel flag, see CancelShield
   alignas(64) std::atomic<int64_t> next_{0};
   std::atomic<bool> interrupted_{false};
   std::mutex error_mutex_;

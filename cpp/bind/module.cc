@@ -1,6 +1,11 @@
 #include "bind/module.h"
 
 #include <pybind11/stl.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
 
 #include "base/allocator.h"
 #include "base/cpu.h"
@@ -25,9 +30,10 @@ void translate(std::exception_ptr p) {
     py::set_error(PyExc_IndexError, e.what());
   } catch (const OutOfMemory& e) {
     py::set_error(PyExc_MemoryError, e.what());
-  } catch (const Interrupted&) {
+  } catch (const Interrupted& e) {
     cancel_flag() = false;
-    if (!PyErr_Occurred()) py::set_error(PyExc_KeyboardInterrupt, "");
+    // Python's handler raises its KeyboardInterrupt here; if it does not, the loop was still cut off.
+    if (PyErr_CheckSignals() == 0) py::set_error(PyExc_KeyboardInterrupt, e.what());
   }
 }
 
@@ -38,6 +44,41 @@ py::dict allocator_info() {
   d["peak"] = s.peak;
   d["cached"] = s.cached;
   return d;
+}
+
+// Ctrl-C during a long launch: Python's own handler only leaves a note for the interpreter, which waits for the
+// launch. Ours also sets the cancel flag, so that loops stop at their next chunk, and then calls Python's.
+void (*python_sigint)(int) = nullptr;
+std::atomic<bool> main_thread_in_launch{false};
+
+void on_sigint(int signal) {
+  if (main_thread_in_launch.load(std::memory_order_relaxed)) cancel_flag() = true;
+  if (python_sigint) python_sigint(signal);
+}
+
+bool on_main_thread() { return getpid() == static_cast<pid_t>(syscall(SYS_gettid)); }
+
+// Installs on_sigint in front of the handler of the moment, which Python code may have changed since the last launch.
+void chain_sigint() {
+  struct sigaction current;
+  if (sigaction(SIGINT, nullptr, &current) != 0 || current.sa_handler == on_sigint) return;
+  if ((current.sa_flags & SA_SIGINFO) || current.sa_handler == SIG_DFL || current.sa_handler == SIG_IGN) return;
+  python_sigint = current.sa_handler;
+  current.sa_handler = on_sigint;
+  sigaction(SIGINT, &current, nullptr);
+}
+
+void* release_interpreter() {
+  if (on_main_thread()) {
+    chain_sigint();
+    main_thread_in_launch = true;
+  }
+  return PyEval_SaveThread();
+}
+
+void acquire_interpreter(void* state) {
+  PyEval_RestoreThread(static_cast<PyThreadState*>(state));
+  if (on_main_thread()) main_thread_in_launch = false;
 }
 
 // Records the calling thread's launches between `begin_recording` and `end_recording`.
@@ -51,8 +92,8 @@ PYBIND11_MODULE(_core, m) {
   m.doc() = "Lamina's compiled core: tensors, ops on them, and the machine they run on. Internal.";
   m.attr("__version__") = LAMINA_VERSION;
   py::register_exception_translator(translate);
-  interpreter_hooks.release = [] { return static_cast<void*>(PyEval_SaveThread()); };
-  interpreter_hooks.acquire = [](void* state) { PyEval_RestoreThread(static_cast<PyThreadState*>(state)); };
+  interpreter_hooks.release = release_interpreter;
+  interpreter_hooks.acquire = acquire_interpreter;
 
   m.def("num_threads", &num_threads);
   m.def("set_num_threads", &set_num_threads, py::arg("n"));

@@ -59,11 +59,16 @@ void launch(const Launch& l) {
     address[i] = t.data();
     bytes += t.storage()->bytes;
   }
+  bool in_place = false;  // writes over values that somebody may hold
   for (size_t i = 0; i < l.num_writes; ++i) {
     Storage* s = l.writes[i]->storage().get();
+    in_place |= s->version.load(std::memory_order_relaxed) != 0;
     check(!s->readonly, l.op, "cannot write into read-only memory. Received: a tensor that borrows it.");
   }
   Scratch scratch(l.scratch_bytes);
+  if (cancel_flag().load(std::memory_order_relaxed)) throw Interrupted();
+  // An update in place is not cut off half-way: an interrupt waits for its end.
+  const CancelShield shield(in_place);
   if (Recording* recording = open_recording()) recording->append(l);
   check_status(l.op, run_launch(l.run, l.args, Buffers{address, scratch.data}, bytes));
   for (size_t i = 0; i < l.num_writes; ++i) {

@@ -13,6 +13,7 @@ __version__ = _core.__version__
 _ROOMS = (
     "activations",
     "callbacks",
+    "constraints",
     "data",
     "datasets",
     "initializers",

@@ -14,14 +14,14 @@ from .ops import (
     selu,
     sigmoid,
     silu,
-    softmax,
     softplus,
     softsign,
     tanh,
 )
 from .ops import relu as _relu
 from .ops.arithmetic import minimum, where
-from .ops.common import tensor
+from .ops.common import floating, tensor
+from .probabilities import softmax_with_logits
 from .utils.lookup import find
 
 __all__ = [
@@ -49,6 +49,20 @@ __all__ = [
 def linear(x):
     """x itself."""
     return tensor(x)
+
+
+def softmax(x, axis=-1):
+    """exp(x) / sum(exp(x)) along an axis; the result remembers its logits for the cross-entropies.
+
+    Args:
+        x: tensor.
+        axis: axis, tuple of axes, or None for all of them.
+
+    Example:
+        >>> softmax([0.0, 0.0]).numpy()
+        array([0.5, 0.5], dtype=float32)
+    """
+    return softmax_with_logits(floating(x), axis)
 
 
 def exponential(x):

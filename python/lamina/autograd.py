@@ -285,18 +285,19 @@ class GradientTape:
         keep = {id(s._source) for s in _leaves(sources)}
         found = _gradients(targets, seeds, create_graph, self._since, self._until, keep)
 
-        def pick(source):
-            if isinstance(source, (list, tuple)):
-                return type(source)([pick(s) for s in source])
-            if isinstance(source, dict):
-                return {k: pick(s) for k, s in source.items()}
-            edge = source if source._source is LEAF else source._source
-            hidden = not self._watch_variables and not any(w is source for w in self._watched)
-            if edge is not None and not hidden and id(edge) in found:
-                return found[id(edge)][1]
-            return Tensor(_core.full(source.shape, 0.0, source.dtype)) if unconnected_gradients == "zero" else None
+        return self._pick(sources, found, unconnected_gradients)
 
-        return pick(sources)
+    # A method and not a nested function: one that calls itself would be a reference cycle around the gradients.
+    def _pick(self, source, found, unconnected):
+        if isinstance(source, (list, tuple)):
+            return type(source)([self._pick(s, found, unconnected) for s in source])
+        if isinstance(source, dict):
+            return {k: self._pick(s, found, unconnected) for k, s in source.items()}
+        edge = source if source._source is LEAF else source._source
+        hidden = not self._watch_variables and not any(w is source for w in self._watched)
+        if edge is not None and not hidden and id(edge) in found:
+            return found[id(edge)][1]
+        return Tensor(_core.full(source.shape, 0.0, source.dtype)) if unconnected == "zero" else None
 
 
 def grad(f, argnums=0):

@@ -31,9 +31,9 @@ class MaxNorm(Constraint):
         axis: axis (or axes) of the vectors; 0, a dense layer's inputs, by default.
 
     Example:
-        >>> MaxNorm(1.0)([[3.0], [4.0]]).numpy()
-        array([[0.59999996],
-               [0.79999995]], dtype=float32)
+        >>> MaxNorm(1.0)([[3.0], [4.0]]).numpy().round(3)
+        array([[0.6],
+               [0.8]], dtype=float32)
     """
 
     def __init__(self, max_value=2, axis=0):

@@ -2,9 +2,8 @@
 
 import json
 
-import numpy as np
-
 import lamina as lm
+import numpy as np
 from lamina import saving
 from lamina.layers.symbolic import placeholders, shapes_of
 

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-
 from lamina import layers
 
 from .check_layer import check_layer

@@ -1,7 +1,6 @@
+import lamina as lm
 import numpy as np
 import pytest
-
-import lamina as lm
 from lamina import layers
 
 from .check_layer import check_layer
@@ -69,7 +68,11 @@ def test_weights_have_kerasses_names_and_order():
 
 @pytest.mark.parametrize(
     "kwargs, message",
-    [({"axis": 1.0}, "axis must be an integer"), ({"momentum": 2}, "momentum must be"), ({"epsilon": 0}, "epsilon must")],
+    [
+        ({"axis": 1.0}, "axis must be an integer"),
+        ({"momentum": 2}, "momentum must be"),
+        ({"epsilon": 0}, "epsilon must"),
+    ],
 )
 def test_bad_arguments(kwargs, message):
     with pytest.raises(ValueError, match=rf"\[BatchNormalization\] {message}"):

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-
 from lamina import layers
 
 from .check_layer import check_layer
@@ -42,7 +41,10 @@ def test_weights_have_kerasses_shapes():
     [
         ({"filters": 0}, "filters must be a positive integer. Received: filters=0"),
         ({"kernel_size": 0}, "kernel_size must be a positive integer. Received: kernel_size=0"),
-        ({"kernel_size": (1, 2, 3)}, r"kernel_size must be an integer or two of them. Received: kernel_size=\(1, 2, 3\)"),
+        (
+            {"kernel_size": (1, 2, 3)},
+            r"kernel_size must be an integer or two of them. Received: kernel_size=\(1, 2, 3\)",
+        ),
         ({"padding": "sme"}, "padding='sme'. Did you mean 'same'"),
         ({"data_format": "channel_last"}, "Did you mean 'channels_last'"),
         ({"groups": 3}, "groups must divide the filters. Received: filters=4, groups=3"),
@@ -57,9 +59,13 @@ def test_bad_arguments(kwargs, message):
 def test_bad_inputs():
     layer = layers.Conv2D(4, 3, name="conv")
     layer.build((None, 28, 28, 1))
-    with pytest.raises(ValueError, match=r"\[conv\] expects inputs of 4 axes, but got 3. Received: input.shape=\(2, 28, 28\)"):
+    with pytest.raises(
+        ValueError, match=r"\[conv\] expects inputs of 4 axes, but got 3. Received: input.shape=\(2, 28, 28\)"
+    ):
         layer(np.zeros((2, 28, 28)))
     with pytest.raises(ValueError, match=r"\[conv\] expects inputs whose last axis is 1"):
         layer(np.zeros((2, 28, 28, 3)))
-    with pytest.raises(ValueError, match=r"\[conv\] \[conv2d\] the kernel must fit into the padded input. Received: kernel height=3"):
+    with pytest.raises(
+        ValueError, match=r"\[conv\] \[conv2d\] the kernel must fit into the padded input. Received: kernel height=3"
+    ):
         layer(np.zeros((2, 2, 2, 1)))

@@ -1,7 +1,6 @@
+import lamina as lm
 import numpy as np
 import pytest
-
-import lamina as lm
 from lamina import layers
 
 from .check_layer import check_layer
@@ -19,7 +18,9 @@ def test_keeps_the_leading_axes(tmp_path):
 
 
 def test_values():
-    layer = layers.Dense(2, activation="relu", kernel_initializer="ones", bias_initializer=lambda s, dtype: lm.ops.full(s, -3.0))
+    layer = layers.Dense(
+        2, activation="relu", kernel_initializer="ones", bias_initializer=lambda s, dtype: lm.ops.full(s, -3.0)
+    )
     np.testing.assert_array_equal(layer(np.array([[1.0, 1.0], [2.0, 2.0]])).numpy(), [[0, 0], [1, 1]])
 
 
@@ -58,7 +59,9 @@ def test_bad_units(units):
 def test_bad_inputs():
     layer = layers.Dense(2, name="fc")
     layer.build((None, 64))
-    with pytest.raises(ValueError, match=r"\[fc\] expects inputs whose last axis is 64. Received: input.shape=\(32, 10\)"):
+    with pytest.raises(
+        ValueError, match=r"\[fc\] expects inputs whose last axis is 64. Received: input.shape=\(32, 10\)"
+    ):
         layer(np.zeros((32, 10)))
     with pytest.raises(ValueError, match=r"at least 2 axes, but got 1"):
         layer(np.zeros(64))

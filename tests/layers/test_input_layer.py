@@ -2,7 +2,6 @@ import copy
 import pickle
 
 import pytest
-
 from lamina import layers
 
 

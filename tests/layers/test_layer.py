@@ -2,10 +2,9 @@ import copy
 import pickle
 import threading
 
+import lamina as lm
 import numpy as np
 import pytest
-
-import lamina as lm
 from lamina import layers
 from lamina.layers.call_context import context
 
@@ -184,7 +183,9 @@ def test_errors_name_the_layers_path_once():
     first = net.block.steps[0].name
     with pytest.raises(ValueError) as caught:
         net(ones(1, 5))
-    assert str(caught.value) == f"[net/block/{first}] expects inputs whose last axis is 4. Received: input.shape=(1, 5)."
+    assert (
+        str(caught.value) == f"[net/block/{first}] expects inputs whose last axis is 4. Received: input.shape=(1, 5)."
+    )
 
     class Wrong(layers.Layer):
         def call(self, inputs):
@@ -238,7 +239,9 @@ def test_set_weights():
     layer.set_weights([5 * ones(3, 2), ones(2)])
     assert layer.kernel._core.address == address
     np.testing.assert_array_equal(layer.get_weights()[0], 5 * ones(3, 2))
-    with pytest.raises(ValueError, match=r"\[fc/bias\] set_weights needs an array of shape \(2,\). Received: shape=\(3,\)"):
+    with pytest.raises(
+        ValueError, match=r"\[fc/bias\] set_weights needs an array of shape \(2,\). Received: shape=\(3,\)"
+    ):
         layer.set_weights([ones(3, 2), ones(3)])
     np.testing.assert_array_equal(layer.get_weights()[0], 5 * ones(3, 2))
 
@@ -354,3 +357,20 @@ def test_no_call():
 def test_unknown_weight_size():
     with pytest.raises(ValueError, match=r"a weight's sizes must be known. Received: w of shape=\(None, 2\)"):
         layers.Layer().add_weight((None, 2), name="w")
+
+
+def test_nested_lists_of_numbers_are_one_input():
+    layer = layers.Dense(1, kernel_initializer="ones")
+    np.testing.assert_array_equal(layer([[1, 2], [3, 4]]).numpy(), [[3], [7]])
+
+
+def test_a_misspelt_argument_is_answered_by_the_nearest():
+    with pytest.raises(TypeError, match=r"Received: 'activaton'. Did you mean 'activation'\?"):
+        layers.Dense(2, activaton="relu")
+
+
+def test_sizes_that_overflow_raise():
+    layer = layers.Dense(2**40)
+    with pytest.raises((ValueError, MemoryError)):
+        layer.build((None, 2**40))
+    assert layer.weights == []

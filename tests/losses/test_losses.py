@@ -174,3 +174,16 @@ def test_shape_error_names_the_layer():
     dense = lm.layers.Dense(10, name="scores")
     with lm.GradientTape(), pytest.raises(ValueError, match=r"of layer 'scores'"):
         losses.sparse_categorical_crossentropy(np.zeros(3, int), dense(np.zeros((3, 4, 4, 1), np.float32)))
+
+
+@pytest.mark.parametrize("layer", [lm.layers.Softmax(), lm.layers.Activation("softmax")])
+def test_saturated_softmax_still_learns(layer):
+    logits = lm.Variable([[200.0, 0.0], [0.0, 300.0]])
+    for loss, target in (
+        (losses.SparseCategoricalCrossentropy(reduction="sum"), [1, 1]),
+        (losses.CategoricalCrossentropy(reduction="sum"), [[0.0, 1.0], [0.0, 1.0]]),
+    ):
+        with lm.GradientTape() as tape:
+            value = loss(target, layer(logits))
+        assert float(value) == 200.0
+        np.testing.assert_allclose(tape.gradient(value, logits).numpy(), [[1.0, -1.0], [0.0, 0.0]])

@@ -71,9 +71,7 @@ class TruncatedNormal(RandomNormal):
     """
 
     def __call__(self, shape, dtype=None):
-        return random.truncated_normal(
-            shape, self.mean, self.stddev, dtype=dtype or "float32", seed=self.seed
-        )
+        return random.truncated_normal(shape, self.mean, self.stddev, dtype=dtype or "float32", seed=self.seed)
 
 
 class VarianceScaling(Initializer):

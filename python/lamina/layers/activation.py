@@ -58,7 +58,7 @@ class Softmax(_Elementwise):
         if mask is not None:
             inputs = ops.where(ops.cast(mask, "bool"), inputs, ops.full((), -3e38, inputs.dtype))
         axis = tuple(self.axis) if isinstance(self.axis, list) else self.axis
-        return ops.softmax(inputs, axis=axis)
+        return activations.softmax(inputs, axis=axis)
 
 
 class ReLU(_Elementwise):
@@ -114,8 +114,7 @@ class LeakyReLU(_Elementwise):
         super().__init__(**kwargs)
         if not isinstance(negative_slope, (int, float)) or not negative_slope >= 0:
             raise ValueError(
-                f"[LeakyReLU] negative_slope must be a number >= 0. "
-                f"Received: negative_slope={negative_slope!r}."
+                f"[LeakyReLU] negative_slope must be a number >= 0. Received: negative_slope={negative_slope!r}."
             )
         self.negative_slope = negative_slope
 

@@ -64,9 +64,7 @@ class BatchNormalization(Layer):
         self.axis = axis
         self.momentum = fraction("BatchNormalization", "momentum", momentum)
         if not isinstance(epsilon, (int, float)) or not epsilon > 0:
-            raise ValueError(
-                f"[BatchNormalization] epsilon must be a positive number. Received: epsilon={epsilon!r}."
-            )
+            raise ValueError(f"[BatchNormalization] epsilon must be a positive number. Received: epsilon={epsilon!r}.")
         self.epsilon = epsilon
         self.center = bool(center)
         self.scale = bool(scale)
@@ -110,9 +108,7 @@ class BatchNormalization(Layer):
                 regularizer=self.beta_regularizer,
                 constraint=self.beta_constraint,
             )
-        self.moving_mean = self.add_weight(
-            shape, self.moving_mean_initializer, name="moving_mean", trainable=False
-        )
+        self.moving_mean = self.add_weight(shape, self.moving_mean_initializer, name="moving_mean", trainable=False)
         self.moving_variance = self.add_weight(
             shape, self.moving_variance_initializer, name="moving_variance", trainable=False
         )

@@ -128,9 +128,7 @@ class Conv2D(Layer):
         x = ops.transpose(inputs, (0, 2, 3, 1)) if first else inputs
         activation = self.activation
         fused = FUSED.get(activation)
-        outputs = conv2d(
-            x, self.kernel, self.bias, self.strides, self.padding, self.dilation_rate, self.groups, fused
-        )
+        outputs = conv2d(x, self.kernel, self.bias, self.strides, self.padding, self.dilation_rate, self.groups, fused)
         if first:
             outputs = ops.transpose(outputs, (0, 3, 1, 2))
         if activation not in FUSED:

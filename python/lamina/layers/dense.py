@@ -71,8 +71,7 @@ class Dense(Layer):
         size = input_shape[-1]
         if size is None:
             raise ValueError(
-                f"[{self.path}] the last axis of the inputs must be known. "
-                f"Received: input_shape={input_shape}."
+                f"[{self.path}] the last axis of the inputs must be known. Received: input_shape={input_shape}."
             )
         self.kernel = self.add_weight(
             (size, self.units),

@@ -28,16 +28,13 @@ class InputLayer(Layer):
         super().__init__(name=name)
         if (shape is None) == (batch_shape is None):
             raise ValueError(
-                "[Input] needs either shape or batch_shape. "
-                f"Received: shape={shape}, batch_shape={batch_shape}."
+                f"[Input] needs either shape or batch_shape. Received: shape={shape}, batch_shape={batch_shape}."
             )
         if batch_shape is None:
             batch_shape = (batch_size, *((shape,) if hasattr(shape, "__index__") else shape))
         for n in batch_shape:
             if n is not None and (not hasattr(n, "__index__") or n < 0):
-                raise ValueError(
-                    f"[Input] sizes are integers >= 0 or None. Received: shape={tuple(batch_shape)}."
-                )
+                raise ValueError(f"[Input] sizes are integers >= 0 or None. Received: shape={tuple(batch_shape)}.")
         self.batch_shape = tuple(batch_shape)
         self.dtype = _checked_dtype(dtype or "float32")
         self.built = True

@@ -14,7 +14,8 @@ import numpy as np
 
 from ..autograd import no_grad
 from ..tensor import FLOATING, Tensor, Variable, _checked_dtype, convert_to_tensor
-from ..utils.naming import auto_name, to_snake_case
+from ..utils.configurable import arguments_of
+from ..utils.naming import auto_name, nearest, to_snake_case
 from . import tracking
 from .call_context import context, current_path, entered, name_the_layer
 from .owner import Owner
@@ -107,14 +108,13 @@ class Layer(Owner):
 
     def __init__(self, *, trainable=True, dtype=None, name=None, input_shape=None, input_dim=None, **kwargs):
         if kwargs:
+            guess = nearest(next(iter(kwargs)), arguments_of(type(self)))
             raise TypeError(
-                f"[{type(self).__name__}] got an unexpected argument. "
-                f"Received: {', '.join(map(repr, kwargs))}."
+                f"[{type(self).__name__}] got an unexpected argument. Received: {', '.join(map(repr, kwargs))}."
+                + (f" Did you mean {guess!r}?" if guess else "")
             )
         if name is not None and (not isinstance(name, str) or not name or "/" in name):
-            raise ValueError(
-                f'[{type(self).__name__}] a name is a string without "/". Received: name={name!r}.'
-            )
+            raise ValueError(f'[{type(self).__name__}] a name is a string without "/". Received: name={name!r}.')
         self.name = name or auto_name(to_snake_case(type(self).__name__))
         self.dtype = _checked_dtype(dtype or "float32")
         self.input_spec = None
@@ -138,6 +138,16 @@ class Layer(Owner):
         default = parameters["training"].default if cls._takes_training else None
         cls._default_training = None if default is inspect.Parameter.empty else default
         cls._first_input = names[1] if len(names) > 1 else None
+
+    @property
+    def compute_dtype(self):
+        """Element type that `call` computes in: the layer's."""
+        return self.dtype
+
+    @property
+    def variable_dtype(self):
+        """Element type of its weights: the layer's."""
+        return self.dtype
 
     # Attributes: what is assigned is owned.
 
@@ -199,23 +209,15 @@ class Layer(Owner):
         if kwargs:
             if kwargs.get("training") is not None:
                 training = kwargs["training"]
-        elif len(args) > self._training_position:
-            training = (
-                args[self._training_position] if args[self._training_position] is not None else training
-            )
+        if len(args) > self._training_position:
+            training = args[self._training_position] if args[self._training_position] is not None else training
             args = (*args[: self._training_position], *args[self._training_position + 1 :])
         if training is None:
             training = self._default_training
         context.frame = (before, self, training)
         try:
             x = args[0] if args else None
-            if (
-                type(x) is Tensor
-                and self.built
-                and not kwargs
-                and len(args) == 1
-                and x._core.dtype == self.dtype
-            ):
+            if type(x) is Tensor and self.built and not kwargs and len(args) == 1 and x._core.dtype == self.dtype:
                 shape = x._core.shape
                 if shape != self._checked_shape:  # a shape that passed is not looked at again
                     self._check_input(x)
@@ -240,14 +242,15 @@ class Layer(Owner):
     def _prepared(self, args, kwargs):
         """Arguments for `call`: inputs cast, `training` and an untaken `mask` dropped; builds the layer."""
         if kwargs:
-            kwargs = {
-                k: v for k, v in kwargs.items() if k != "training" and (k != "mask" or self._takes_mask)
-            }
+            kwargs = {k: v for k, v in kwargs.items() if k != "training" and (k != "mask" or self._takes_mask)}
             if not args and self._first_input in kwargs:
                 args = (kwargs.pop(self._first_input),)
         if not args:
             raise TypeError(f"[{current_path()}] needs its inputs as the first argument. Received: none.")
-        args = (map_tensors(self._cast, args[0]), *(_cast_extra(self, a) for a in args[1:]))
+        first = args[0]
+        if _is_numbers(first):
+            first = np.asarray(first)
+        args = (map_tensors(self._cast, first), *(_cast_extra(self, a) for a in args[1:]))
         kwargs = {k: _cast_extra(self, v) for k, v in kwargs.items()}
         if not self.built:
             self._check_input(args[0])
@@ -271,9 +274,7 @@ class Layer(Owner):
         with no_grad():
             extra = {"training": training} if self._takes_training else {}
             outputs = self.call(*args, **extra, **kwargs)
-        return map_tensors(
-            lambda y: SymbolicTensor(y._core, (self, x)) if isinstance(y, Tensor) else y, outputs
-        )
+        return map_tensors(lambda y: SymbolicTensor(y._core, (self, x)) if isinstance(y, Tensor) else y, outputs)
 
     def _check_input(self, x):
         spec = self.input_spec
@@ -283,9 +284,7 @@ class Layer(Owner):
         inputs = list(x) if isinstance(x, (list, tuple)) else [x]
         specs = list(spec) if many else [spec] * len(inputs)
         if len(inputs) != len(specs):
-            raise ValueError(
-                f"[{current_path()}] expects {len(specs)} inputs. Received: {len(inputs)} inputs."
-            )
+            raise ValueError(f"[{current_path()}] expects {len(specs)} inputs. Received: {len(inputs)} inputs.")
         for i, (one, t) in enumerate(zip(specs, inputs)):
             shape = t._core.shape
             fault = one.fault(shape)
@@ -301,6 +300,13 @@ class Layer(Owner):
 
     def __repr__(self):
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+def _is_numbers(tree):
+    """Whether the inputs are nested lists of Python numbers: one array, not a structure of inputs."""
+    while isinstance(tree, (list, tuple)) and tree:
+        tree = tree[0]
+    return isinstance(tree, (int, float))
 
 
 def _cast_extra(layer, value):

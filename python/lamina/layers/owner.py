@@ -32,9 +32,11 @@ class Owner(Configurable):
         initializer=None,
         dtype=None,
         trainable=True,
-        name=None,
+        autocast=True,
         regularizer=None,
         constraint=None,
+        aggregation="none",
+        name=None,
     ):
         """Makes a variable that belongs to the layer.
 
@@ -44,9 +46,10 @@ class Owner(Configurable):
                 default for floating types, zeros otherwise.
             dtype: element type; the layer's by default.
             trainable: whether gradients reach it.
-            name: short name, e.g. `"kernel"`.
             regularizer: a penalty on it, added to the layer's `losses`.
             constraint: function applied to it after each update.
+            autocast, aggregation: taken for Keras' signature, without effect.
+            name: short name, e.g. `"kernel"`.
 
         Returns:
             Variable.
@@ -57,15 +60,12 @@ class Owner(Configurable):
         shape = () if shape is None else tuple(shape)
         if any(n is None for n in shape):
             raise ValueError(
-                f"[{self.path}] a weight's sizes must be known. "
-                f"Received: {name or 'weight'} of shape={shape}."
+                f"[{self.path}] a weight's sizes must be known. Received: {name or 'weight'} of shape={shape}."
             )
         if initializer is None:
             initializer = "glorot_uniform" if dtype in FLOATING else "zeros"
         with no_grad():
-            variable = Variable(
-                initializers.get(initializer), shape=shape, dtype=dtype, name=name or "variable"
-            )
+            variable = Variable(initializers.get(initializer), shape=shape, dtype=dtype, name=name or "variable")
         variable.trainable = trainable
         variable.path = f"{self.path}/{variable.name}"
         variable.regularizer = regularizers.get(regularizer)
@@ -131,8 +131,7 @@ class Owner(Configurable):
         """
         if not self.built:
             raise ValueError(
-                f"[{self.path}] has no weights yet: it is not built. "
-                "Call it on data or build(input_shape) first."
+                f"[{self.path}] has no weights yet: it is not built. Call it on data or build(input_shape) first."
             )
         return sum(math.prod(v.shape) for v in self.weights)
 
@@ -151,11 +150,7 @@ class Owner(Configurable):
         """
         own, given = self.weights, [np.asarray(w) for w in weights]
         if len(own) != len(given):
-            hint = (
-                ""
-                if self.built
-                else " The layer is not built yet; call it on data or build(input_shape) first."
-            )
+            hint = "" if self.built else " The layer is not built yet; call it on data or build(input_shape) first."
             raise ValueError(
                 f"[{self.path}] set_weights needs one array for each of its {len(own)} weights. "
                 f"Received: {len(given)} arrays.{hint}"

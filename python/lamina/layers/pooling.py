@@ -11,9 +11,7 @@ from .layer import Layer
 class _Pooling2D(Layer):
     _casts_integers = True
 
-    def __init__(
-        self, pool_size=(2, 2), strides=None, padding="valid", data_format=None, name=None, **kwargs
-    ):
+    def __init__(self, pool_size=(2, 2), strides=None, padding="valid", data_format=None, name=None, **kwargs):
         super().__init__(name=name, **kwargs)
         kind = type(self).__name__
         self.pool_size = pair(kind, "pool_size", pool_size)

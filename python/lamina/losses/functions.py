@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .. import ops
 from ..tensor import convert_to_tensor
-from .shapes import classes, elementwise, mismatch
+from .shapes import classes, elementwise, mismatch, scores_of
 
 
 def _last_axis_mean(values):
@@ -133,6 +133,7 @@ def categorical_crossentropy(y_true, y_pred, from_logits=False, label_smoothing=
     true, pred = elementwise(name, true, pred)
     if label_smoothing:
         true = true * (1.0 - label_smoothing) + label_smoothing / pred.shape[axis]
+    pred, from_logits = scores_of(name, pred, from_logits)
     return ops.categorical_crossentropy(true, pred, from_logits=from_logits, axis=axis)
 
 
@@ -160,6 +161,7 @@ def sparse_categorical_crossentropy(y_true, y_pred, from_logits=False, ignore_cl
     if axis != -1:
         y_pred = ops.moveaxis(convert_to_tensor(y_pred), axis, -1)
     y_true, y_pred = classes("sparse_categorical_crossentropy", y_true, y_pred)
+    y_pred, from_logits = scores_of("sparse_categorical_crossentropy", y_pred, from_logits)
     return ops.sparse_categorical_crossentropy(
         y_true, y_pred, from_logits=from_logits, ignore_class=ignore_class
     )

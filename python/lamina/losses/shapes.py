@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
+
 from .. import ops
+from ..probabilities import Probabilities
 from ..tensor import FLOATING, Tensor, Variable, convert_to_tensor
 
 
@@ -40,6 +43,21 @@ def classes(where, y_true, y_pred):
             raise mismatch(where, y_true, y_pred, "expected one class id for each row of scores")
         y_true = ops.reshape(y_true, pred[:-1])
     return y_true, y_pred
+
+
+def scores_of(where, y_pred, from_logits):
+    """(scores, whether they are logits): the logits behind the result of a softmax activation, else y_pred itself."""
+    logits = y_pred.logits if type(y_pred) is Probabilities else None
+    if logits is None:
+        return y_pred, from_logits
+    if from_logits:
+        warnings.warn(
+            f"[{where}] was given from_logits=True, but the predictions are probabilities already. "
+            "Leave out from_logits, or the last layer's softmax.",
+            stacklevel=5,
+        )
+        return y_pred, True
+    return logits, True
 
 
 def mismatch(where, y_true, y_pred, expected):

@@ -25,8 +25,7 @@ def bytes_of(tensor):
     core = tensor._core
     if core.is_symbolic:
         raise ValueError(
-            "[bytes_of] a symbolic tensor has a shape and a dtype but no values. "
-            f"Received: shape={core.shape}."
+            f"[bytes_of] a symbolic tensor has a shape and a dtype but no values. Received: shape={core.shape}."
         )
     return encode({"tensor": core}, None)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from .. import _core
-from ..data.nested import map_structure
 from ..tensor import Tensor, convert_to_tensor
 from .compiled import parts
 
@@ -25,6 +24,8 @@ def to_tensors(tree, dtype=None):
         return convert_to_tensor(tree)
     if tree is None:
         return None
+    from ..data.nested import map_structure
+
     return map_structure(lambda leaf: leaf if isinstance(leaf, Tensor) else to_tensors(np.asarray(leaf), dtype), tree)
 
 

@@ -6,7 +6,6 @@ import warnings
 
 import numpy as np
 
-from ..data.nested import leaves
 from ..losses.loss import BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy
 from ..metrics.accuracy import BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy
 from .compiled import parts
@@ -43,6 +42,8 @@ def check_targets(y, where):
 
 def check_inputs(model, x):
     """Warns of pixels that were not scaled."""
+    from ..data.nested import leaves
+
     for array in leaves(x):
         if array.ndim < 2 or array.dtype.kind not in "uif" or not array.size:
             continue
@@ -107,17 +108,13 @@ def _check_probabilities(model, loss, output):
                 f"{output.max():.3g}. Give the loss from_logits=True, or the last layer "
                 f'activation="{"sigmoid" if binary else "softmax"}".',
             )
-    elif inside and (_last_activation(model) == "sigmoid" if binary else _sums_to_one(output)):
+    elif binary and inside and _last_activation(model) == "sigmoid":  # softmax: the loss itself warns
         warn_once(
             model,
             "not logits",
             f"[{model.name}] {loss.name} was given from_logits=True, but the predictions are probabilities "
-            f"already. Leave out from_logits, or the last layer's {'sigmoid' if binary else 'softmax'}.",
+            "already. Leave out from_logits, or the last layer's sigmoid.",
         )
-
-
-def _sums_to_one(output):
-    return output.ndim > 1 and output.shape[-1] > 1 and np.allclose(output.sum(-1), 1.0, atol=1e-3)
 
 
 def _last_activation(model):

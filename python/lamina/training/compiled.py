@@ -81,6 +81,10 @@ class Compiled:
             for spec in (self.metrics, self.weighted_metrics):
                 chosen = _metrics_of(spec, key, position, several)
                 made.append([_made(m, prefix, loss, target, output) for m in chosen if target is not None])
+            taken = {m.name for m in made[0]}
+            for m in made[1]:
+                if m.name in taken:
+                    m.name = f"weighted_{m.name}"
             tracker = metric_module.Mean(name=f"{prefix}loss") if several and loss is not None else None
             heads.append(Head(key, loss, 1.0 if weight is None else float(weight), *made, tracker))
         self.heads = heads

@@ -1,4 +1,4 @@
-"""The loops over epochs and batches."""
+"""The loops over epochs and batches. The data package is imported by the first of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..autograd import no_grad
-from ..data.adapters import batches, is_arrays, train_validation_split
 from ..tensor import Tensor
 from . import checks
 from .batches import class_weights, to_tensors
@@ -38,6 +37,8 @@ class Request(NamedTuple):
 
 def fit(model, request):
     """See `Model.fit`."""
+    from ..data.adapters import batches, is_arrays, train_validation_split
+
     x, y, weight, validation = request.x, request.y, request.sample_weight, request.validation_data
     epochs = _count("epochs", request.epochs, 0)
     if request.validation_split and validation is None:
@@ -136,6 +137,8 @@ def _evaluate(model, source, steps, run):
 
 def evaluate(model, x, y, batch_size, verbose, sample_weight, steps, callbacks):
     """See `Model.evaluate`."""
+    from ..data.adapters import batches, is_arrays
+
     data = batches(x, y, sample_weight, batch_size, where="evaluate")
     limit = _steps("steps", steps, data, "evaluate")
     if is_arrays(x):
@@ -147,6 +150,7 @@ def evaluate(model, x, y, batch_size, verbose, sample_weight, steps, callbacks):
 
 def predict(model, x, batch_size, verbose, steps, callbacks):
     """See `Model.predict`."""
+    from ..data.adapters import batches
     from .trainer import concatenate
 
     data = batches(x, None, None, batch_size, where="predict")
@@ -167,6 +171,8 @@ def predict(model, x, batch_size, verbose, steps, callbacks):
 
 def one_batch(model, x, y, sample_weight, class_weight=None):
     """A batch given by the user, checked and as tensors."""
+    from ..data.adapters import batches
+
     rows = len(np.asarray(x)) if not isinstance(x, (tuple, list, dict)) else None
     source = batches(x, y, sample_weight, batch_size=rows or _MAX_ROWS, where="train_on_batch")
     x, y, weight = next(iter(source))

@@ -21,7 +21,7 @@ class Configurable:
             NotImplementedError: if an argument without default is not kept under its name.
         """
         config = {}
-        for name, parameter in _arguments(type(self)).items():
+        for name, parameter in arguments_of(type(self)).items():
             if name in _NOT_CONFIG:
                 continue
             if hasattr(self, name):
@@ -43,7 +43,7 @@ class Configurable:
 _NOT_CONFIG = ("input_shape", "input_dim")
 
 
-def _arguments(cls):
+def arguments_of(cls):
     """Named arguments of a class's constructor; where it passes **kwargs on, those of its base too."""
     found: dict[str, inspect.Parameter] = {}
     for base in cls.__mro__:

@@ -37,6 +37,4 @@ def find(what, identifier, classes, functions=()):
         return identifier()
     if callable(identifier):
         return identifier
-    raise TypeError(
-        f"[{what}] must be a name, a configuration, or a callable. Received: {what}={identifier!r}."
-    )
+    raise TypeError(f"[{what}] must be a name, a configuration, or a callable. Received: {what}={identifier!r}.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import threading
 
@@ -43,6 +42,8 @@ def nearest(name, known):
         >>> nearest("adm", ["sgd", "adam"])
         'adam'
     """
+    import difflib  # only errors need it
+
     by_lower = {k.lower(): k for k in known}
     found = difflib.get_close_matches(str(name).lower(), list(by_lower), n=1, cutoff=0.6)
     return by_lower[found[0]] if found else None

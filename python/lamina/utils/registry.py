@@ -159,9 +159,7 @@ def serialize(value, what="value"):
         if _room_of(value) == "activations":
             return value.__name__
         return {**_address(value), "config": None}
-    raise TypeError(
-        f"[serialize] cannot describe {what}. Received: {type(value).__name__}. Define get_config."
-    )
+    raise TypeError(f"[serialize] cannot describe {what}. Received: {type(value).__name__}. Define get_config.")
 
 
 def _address(obj):
