@@ -1,8 +1,9 @@
 import math
 
-import lamina as lm
 import numpy as np
 import pytest
+
+import lamina as lm
 from lamina import activations
 
 X = np.array([[-4.0, -1.0, -0.3, 0.0, 0.7, 2.0, 7.0]])

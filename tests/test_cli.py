@@ -34,7 +34,9 @@ def test_train_saves_model_and_says_accuracy(tmp_path, capsys):
 def test_train_on_an_npz_file(tmp_path, capsys):
     (x, y), (x_test, y_test) = lm.datasets.fashion_mnist.load_sample()
     np.savez(tmp_path / "own.npz", x_train=x, y_train=y, x_test=x_test, y_test=y_test)
-    assert cli.main(["train", "lenet", "--data", str(tmp_path / "own.npz"), "--epochs", "1", "--out", str(tmp_path)]) == 0
+    assert (
+        cli.main(["train", "lenet", "--data", str(tmp_path / "own.npz"), "--epochs", "1", "--out", str(tmp_path)]) == 0
+    )
     assert "1000 training and 200 test images" in capsys.readouterr().out
 
 

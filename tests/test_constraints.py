@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from lamina import constraints
 
 W = np.array([[3.0, 0.3, -1.0], [4.0, 0.4, 0.0]], "float32")

@@ -1,8 +1,9 @@
 import math
 
-import lamina as lm
 import numpy as np
 import pytest
+
+import lamina as lm
 from lamina import initializers
 from lamina.initializers.initializer import compute_fans
 from lamina.random_state import SeedGenerator, set_random_seed

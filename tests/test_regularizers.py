@@ -1,6 +1,7 @@
-import lamina as lm
 import numpy as np
 import pytest
+
+import lamina as lm
 from lamina import regularizers
 
 X = np.array([[1.0, -2.0], [0.0, 4.0]])

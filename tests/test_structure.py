@@ -55,13 +55,13 @@ LEVELS_PYTHON = [
     {"_core"},
     {"tensor", "autograd", "config"},
     {"ops"},
-    {"gradient_check", "random_state", "function", "utils"},
+    {"gradient_check", "random_state", "function", "probabilities", "utils"},
     {"activations", "initializers", "regularizers", "constraints"},
     {"layers", "losses", "metrics", "optimizers", "data", "datasets"},
     {"saving"},
     {"training"},
-    {"models"},
-    {"zoo", "compat", "cli"},
+    {"models", "callbacks"},
+    {"zoo", "compat", "viz", "cli"},
 ]
 
 

@@ -20,7 +20,7 @@ def data(tmp_path_factory):
     """A folder with an mnist.npz made of the embedded images of clothes."""
     folder = tmp_path_factory.mktemp("data")
     (x, y), (x_test, y_test) = fashion_mnist.load_sample()
-    order = np.random.default_rng(0).permutation(len(x))
+    order = np.random.default_rng(0).permutation(4 * len(x)) % len(x)  # each image four times
     np.savez(folder / "mnist.npz", x_train=x[order], y_train=y[order], x_test=x_test, y_test=y_test)
     return folder
 

@@ -2,8 +2,9 @@
 
 import json
 
-import lamina as lm
 import numpy as np
+
+import lamina as lm
 from lamina import saving
 from lamina.layers.symbolic import placeholders, shapes_of
 

@@ -1,6 +1,7 @@
-import lamina as lm
 import numpy as np
 import pytest
+
+import lamina as lm
 from lamina import layers
 
 from .check_layer import check_layer

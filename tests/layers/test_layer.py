@@ -1,10 +1,12 @@
 import copy
+import gc
 import pickle
 import threading
 
-import lamina as lm
 import numpy as np
 import pytest
+
+import lamina as lm
 from lamina import layers
 from lamina.layers.call_context import context
 
@@ -374,3 +376,20 @@ def test_sizes_that_overflow_raise():
     with pytest.raises((ValueError, MemoryError)):
         layer.build((None, 2**40))
     assert layer.weights == []
+
+
+def test_calls_and_weight_lists_leave_no_cycles():
+    block = Block(name="block")
+    x = lm.convert_to_tensor(ones(2, 4))
+
+    def step():
+        with lm.GradientTape() as tape:
+            loss = lm.ops.sum(block(x, training=True))
+        tape.gradient(loss, block.trainable_variables)
+        return block.losses
+
+    step()
+    gc.collect()
+    for _ in range(3):
+        step()
+    assert gc.collect() == 0

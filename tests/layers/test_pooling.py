@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from lamina import layers
 
 from .check_layer import check_layer

@@ -97,7 +97,7 @@ def test_accuracy_of_logits_splits_at_zero():
 
 
 def test_by_name():
-    assert metrics.get("mae").name == "mae"
+    assert metrics.get("mae").name == "mean_absolute_error"
     assert metrics.get("binary_crossentropy").name == "binary_crossentropy"
     own = metrics.get(lambda t, p: p)
     assert float(own([0.0], [2.0])) == 2.0

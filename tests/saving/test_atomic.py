@@ -2,6 +2,7 @@ import os
 import stat
 
 import pytest
+
 from lamina.saving import atomic
 from lamina.saving.atomic import write_atomic
 

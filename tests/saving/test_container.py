@@ -1,11 +1,12 @@
 import json
 
-import lamina as lm
 import numpy as np
 import pytest
 import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import lamina as lm
 from lamina.saving import bytes_of, core_of_bytes
 from lamina.saving.container import DamagedFile, decode, encode
 

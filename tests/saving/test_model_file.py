@@ -1,8 +1,9 @@
 import os
 
-import lamina as lm
 import numpy as np
 import pytest
+
+import lamina as lm
 from lamina import layers, models, saving
 from lamina.saving import atomic
 

@@ -196,9 +196,7 @@ class TestCallbacks:
             model.stop_training = epoch == 1
 
         model = classifier()
-        logs = model.fit(
-            X, IDS, epochs=9, verbose=0, callbacks=lm.callbacks.LambdaCallback(on_epoch_end=stop)
-        ).history
+        logs = model.fit(X, IDS, epochs=9, verbose=0, callbacks=lm.callbacks.LambdaCallback(on_epoch_end=stop)).history
         assert len(logs["loss"]) == 2
         assert len(model.fit(X, IDS, epochs=2, verbose=0).history["loss"]) == 2
 

@@ -17,5 +17,5 @@ class SimpleNet(tf.keras.Model):
 
 model = SimpleNet()
 model.compile(optimizer="adam", loss="binary_crossentropy", metrics=["accuracy"])
-history = model.fit(np.random.rand(200, 10), np.random.rand(200, 1), epochs=2, batch_size=32)
+history = model.fit(np.random.rand(200, 10), np.random.rand(200, 1), epochs=2, batch_size=32)  # noqa: NPY002
 print("RESULT", history.history["loss"][-1])

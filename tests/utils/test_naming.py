@@ -1,4 +1,5 @@
 import pytest
+
 from lamina.utils import auto_name, nearest, to_snake_case, unknown_name
 
 

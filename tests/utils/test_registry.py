@@ -1,8 +1,9 @@
 import json
 
-import lamina as lm
 import numpy as np
 import pytest
+
+import lamina as lm
 from lamina import layers, saving
 from lamina.utils import registry
 

@@ -42,9 +42,7 @@ nn = SimpleNamespace(
     softplus=ops.softplus,
     tanh=ops.tanh,
 )
-random = SimpleNamespace(
-    normal=ops.random.normal, set_seed=_lm.utils.set_random_seed, uniform=ops.random.uniform
-)
+random = SimpleNamespace(normal=ops.random.normal, set_seed=_lm.utils.set_random_seed, uniform=ops.random.uniform)
 
 abs, add, clip_by_value, divide, equal = ops.abs, ops.add, ops.clip, ops.divide, ops.equal
 cast, concat, exp, expand_dims = ops.cast, ops.concatenate, ops.exp, ops.expand_dims
@@ -61,8 +59,8 @@ def argmax(input, axis=0, output_type=int64):
 
     Example:
         >>> import lamina.compat.tensorflow as tf
-        >>> tf.argmax([[1.0, 5.0], [2.0, 3.0]]).numpy()
-        array([1, 0])
+        >>> tf.argmax([[1.0, 5.0], [2.0, 3.0]]).numpy().tolist()
+        [1, 0]
     """
     return cast(ops.argmax(input, axis=axis), output_type)
 

@@ -38,24 +38,24 @@ def parts_of(layer):
     """
     layers: dict[int, object] = {}
     generators: dict[int, object] = {}
-
-    def collect(value):
-        if is_layer(value):
-            layers.setdefault(id(value), value)
-        elif isinstance(value, Variable):
-            adopt(layer, value)
-        elif isinstance(value, (list, tuple)):
-            for part in value:
-                collect(part)
-        elif isinstance(value, dict):
-            for part in value.values():
-                collect(part)
-        elif is_generator(value):
-            generators.setdefault(id(value), value)
-
     for value in layer._tracked.values():
-        collect(value)
+        _collect(layer, value, layers, generators)
     return list(layers.values()), list(generators.values())
+
+
+def _collect(layer, value, layers, generators):
+    if is_layer(value):
+        layers.setdefault(id(value), value)
+    elif isinstance(value, Variable):
+        adopt(layer, value)
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            _collect(layer, part, layers, generators)
+    elif isinstance(value, dict):
+        for part in value.values():
+            _collect(layer, part, layers, generators)
+    elif is_generator(value):
+        generators.setdefault(id(value), value)
 
 
 def walk(layer, seen=None):

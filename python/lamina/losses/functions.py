@@ -162,6 +162,4 @@ def sparse_categorical_crossentropy(y_true, y_pred, from_logits=False, ignore_cl
         y_pred = ops.moveaxis(convert_to_tensor(y_pred), axis, -1)
     y_true, y_pred = classes("sparse_categorical_crossentropy", y_true, y_pred)
     y_pred, from_logits = scores_of("sparse_categorical_crossentropy", y_pred, from_logits)
-    return ops.sparse_categorical_crossentropy(
-        y_true, y_pred, from_logits=from_logits, ignore_class=ignore_class
-    )
+    return ops.sparse_categorical_crossentropy(y_true, y_pred, from_logits=from_logits, ignore_class=ignore_class)

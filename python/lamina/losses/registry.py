@@ -53,8 +53,7 @@ def get(identifier):
     if callable(identifier):
         return loss.LossFunctionWrapper(identifier)
     raise TypeError(
-        "[loss] is no loss; expected a name, a Loss or a function f(y_true, y_pred). "
-        f"Received: loss={identifier!r}."
+        f"[loss] is no loss; expected a name, a Loss or a function f(y_true, y_pred). Received: loss={identifier!r}."
     )
 
 

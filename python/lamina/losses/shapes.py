@@ -65,9 +65,7 @@ def mismatch(where, y_true, y_pred, expected):
     true, pred = y_true.shape, y_pred.shape
     remedy = ""
     if len(pred) > len(true) + 1 and true[:1] == pred[:1]:
-        remedy = (
-            " The predictions keep the axes of an image: put a Flatten layer in front of the first Dense layer."
-        )
+        remedy = " The predictions keep the axes of an image: put a Flatten layer in front of the first Dense layer."
     elif true == pred and len(pred) >= 2:
         remedy = " For one-hot targets use categorical_crossentropy."
     elif len(true) + 1 == len(pred) and true[:1] == pred[:1]:

@@ -74,7 +74,7 @@ class Metric:
 
 
 def _add(variable, core):
-    _core.assign(variable._core, _core.add(variable._core, core))
+    _core.assign(variable._core, ops.add(variable, Tensor(core))._core)
 
 
 class Sum(Metric):

@@ -46,8 +46,7 @@ def get(identifier):
         if identifier in ACCURACY:
             return accuracy.Accuracy(name=identifier)
         if identifier in _BY_NAME:
-            made = _BY_NAME[identifier]()
-            return made if identifier not in ("mse", "mae", "rmse") else _named(made, identifier)
+            return _BY_NAME[identifier]()
         if identifier in losses._BY_NAME:
             return metric.MeanMetricWrapper(losses.get(identifier).call, name=identifier)
         raise unknown_name("metric", identifier, [*ACCURACY, *_BY_NAME, *losses._BY_NAME])
@@ -63,11 +62,6 @@ def get(identifier):
         "[metric] is no metric; expected a name, a Metric or a function f(y_true, y_pred). "
         f"Received: metric={identifier!r}."
     )
-
-
-def _named(made, name):
-    made.name = name
-    return made
 
 
 def accuracy_for(name, loss, y_true, y_pred):

@@ -38,9 +38,7 @@ def table(model, line_length=None, expand_nested=False, show_trainable=False):
         widths[0] = max(widths[0], line_length - sum(widths[1:]) - 3 * len(widths) - 1)
 
     def line(row):
-        cells = [
-            cell.rjust(width) if i == 2 else cell.ljust(width) for i, (cell, width) in enumerate(zip(row, widths))
-        ]
+        cells = [cell.rjust(width) if i == 2 else cell.ljust(width) for i, (cell, width) in enumerate(zip(row, widths))]
         return f"| {' | '.join(cells)} |"
 
     rule = "+" + "+".join("-" * (width + 2) for width in widths) + "+"

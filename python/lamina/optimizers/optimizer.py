@@ -11,7 +11,8 @@ import warnings
 from .. import _core
 from ..tensor import Tensor, Variable, convert_to_tensor
 from ..utils.naming import to_snake_case
-from .schedules import LearningRateSchedule, deserialize as schedule_of
+from .schedules import LearningRateSchedule
+from .schedules import deserialize as schedule_of
 
 
 class Optimizer:
@@ -165,6 +166,8 @@ class Optimizer:
             grads, variables = self._present(grads, variables)
         group = self._groups.get(key := tuple([id(v) for v in variables]))
         if group is None:
+            if len(self._groups) >= _MAX_GROUPS:
+                self._groups.clear()
             group = self._groups[key] = self._group(variables)
         parameters, slots, decay, constrained = group
         cores = [g._core if isinstance(g, Tensor) else convert_to_tensor(g, "float32")._core for g in grads]
@@ -181,7 +184,8 @@ class Optimizer:
         if len(missing) == len(variables):
             raise ValueError(
                 f"[{self.name}] no variable has a gradient; expected at least one. Received: "
-                f"{', '.join(v.path for v in missing) or 'no variables'}. Was the loss computed from them, inside the tape?"
+                f"{', '.join(v.path for v in missing) or 'no variables'}. "
+                "Was the loss computed from them, inside the tape?"
             )
         new = [v for v in missing if id(v) not in self._warned]
         if new:
@@ -248,6 +252,9 @@ class Optimizer:
 
     def __repr__(self):
         return f"<{type(self).__name__} learning_rate={float(self.learning_rate):g}, iterations={int(self.iterations)}>"
+
+
+_MAX_GROUPS = 64  # sets of variables whose lists are kept ready
 
 
 def _zeros(v):

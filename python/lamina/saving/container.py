@@ -45,12 +45,7 @@ def encode(cores, config):
         bytes.
     """
     cores = {name: _core.contiguous(core) for name, core in cores.items()}
-    specs = {
-        name: safetensors.TensorSpec(
-            dtype=core.dtype, shape=list(core.shape), data_ptr=core.address, data_len=core.nbytes
-        )
-        for name, core in cores.items()
-    }
+    specs = {name: _spec(core) for name, core in cores.items()}
     checksums = {name: _checksum(name, core.dtype, core.shape, _raw(core)) for name, core in cores.items()}
     metadata = {
         "format": _FORMAT,
@@ -106,6 +101,14 @@ def decode(data, source):
     if checksums:
         raise DamagedFile(f"[load] tensor {min(checksums)!r} is missing. Received: {source}.")
     return cores, json.loads(metadata["config"])
+
+
+def _spec(core):
+    """What safetensors wants to know of a tensor."""
+    shape = list(core.shape)
+    if hasattr(safetensors, "TensorSpec"):
+        return safetensors.TensorSpec(dtype=core.dtype, shape=shape, data_ptr=core.address, data_len=core.nbytes)
+    return {"dtype": core.dtype, "shape": shape, "data": bytes(_raw(core))}  # before version 0.8
 
 
 def _raw(core):

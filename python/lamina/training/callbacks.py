@@ -98,9 +98,7 @@ class CallbackList:
         for callback in self.callbacks:
             callback.set_model(model)
             callback.set_params(params)
-        self._listeners = {
-            hook: [getattr(c, hook) for c in self.callbacks if _listens(c, hook)] for hook in _HOOKS
-        }
+        self._listeners = {hook: [getattr(c, hook) for c in self.callbacks if _listens(c, hook)] for hook in _HOOKS}
 
     def wants(self, hook):
         """Whether any callback overrides a hook."""

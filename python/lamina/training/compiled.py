@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .. import losses as loss_module, metrics as metric_module
+from .. import losses as loss_module
+from .. import metrics as metric_module
 from ..metrics.registry import ACCURACY, accuracy_for
 from ..tensor import Tensor
 
@@ -67,8 +68,7 @@ class Compiled:
         if targets and (len(targets) != len(outputs) or set(targets) != set(outputs)):
             if len(targets) != len(outputs):
                 raise ValueError(
-                    f"[fit] needs one target for each output. Received: {len(targets)} targets, "
-                    f"{len(outputs)} outputs."
+                    f"[fit] needs one target for each output. Received: {len(targets)} targets, {len(outputs)} outputs."
                 )
             raise ValueError(f"[fit] targets and outputs have other keys. Received: {list(targets)}, {list(outputs)}.")
         heads = []
@@ -132,8 +132,12 @@ class Compiled:
 
 
 def _resolve(metric):
-    """Names are checked here; "accuracy" waits for the shapes."""
-    return metric if metric in ACCURACY else metric_module.get(metric)
+    """Names are checked here, and stay the metric's name; "accuracy" waits for the shapes."""
+    if not isinstance(metric, str) or metric in ACCURACY:
+        return metric if isinstance(metric, str) else metric_module.get(metric)
+    made = metric_module.get(metric)
+    made.name = metric
+    return made
 
 
 def _made(metric, prefix, loss, y, y_pred):

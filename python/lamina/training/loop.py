@@ -262,9 +262,7 @@ class _Stream:
 def _validation(data):
     if isinstance(data, (tuple, list)):
         if not 2 <= len(data) <= 3:
-            raise ValueError(
-                f"[fit] validation_data is (x, y) or (x, y, sample_weight). Received: {len(data)} parts."
-            )
+            raise ValueError(f"[fit] validation_data is (x, y) or (x, y, sample_weight). Received: {len(data)} parts.")
         return (*data, None)[:3]
     return data, None, None
 
