@@ -79,16 +79,16 @@ Tensor from_buffer(py::handle source) {
   auto buffer = std::make_unique<Buffer>(source);
   const auto [low, high] = extent(buffer->view);
   const Py_buffer& v = buffer->view;
-  const DType dtype = dtype_of_format(v.format, v.itemsize);
-  check(-low % static_cast<int64_t>(itemsize(dtype)) == 0, "from_numpy", "strides must be whole elements.");
-  StoragePtr storage = StoragePtr::borrow(static_cast<char*>(v.buf) + low, high - low, v.readonly, buffer.get(),
+  check(reinterpret_cast<uintptr_t>(v.buf) % v.itemsize == 0 && low % v.itemsize == 0, "from_numpy",
+        "memory must lie at whole elements; copy the array first. Received: address=", v.buf, ", itemsize=",
+        v.itemsize, ".");
+  // From here on the storage owns the buffer, also when wrap raises.
+  StoragePtr storage = StoragePtr::borrow(static_cast<char*>(v.buf) + low, high - low, v.readonly, buffer.release(),
                                           [](void* owner) {
                                             py::gil_scoped_acquire gil;
                                             delete static_cast<Buffer*>(owner);
                                           });
-  Tensor t = wrap(v, std::move(storage), -low / v.itemsize);
-  buffer.release();
-  return t;
+  return wrap(v, std::move(storage), -low / v.itemsize);
 }
 
 // A contiguous copy; the source may have any strides, alignment and be read-only.

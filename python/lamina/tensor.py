@@ -297,7 +297,7 @@ def convert_to_tensor(x, dtype=None):
         return cast(x, dtype)
     core = _copy_array(x)
     if dtype is not None:
-        core = _core.cast(core, _checked_dtype(dtype))
+        core = _core.cast(core, checked_dtype(dtype))
     return Tensor(core)
 
 
@@ -359,7 +359,7 @@ def from_dlpack(x):
     return from_numpy(np.from_dlpack(x))
 
 
-def _checked_dtype(dtype):
+def checked_dtype(dtype):
     if isinstance(dtype, str) and dtype in _ALL_DTYPES:
         return dtype
     try:

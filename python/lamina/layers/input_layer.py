@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import _core
-from ..tensor import _checked_dtype
+from ..tensor import checked_dtype
 from .layer import Layer
 from .symbolic import SymbolicTensor
 
@@ -36,7 +36,7 @@ class InputLayer(Layer):
             if n is not None and (not hasattr(n, "__index__") or n < 0):
                 raise ValueError(f"[Input] sizes are integers >= 0 or None. Received: shape={tuple(batch_shape)}.")
         self.batch_shape = tuple(batch_shape)
-        self.dtype = _checked_dtype(dtype or "float32")
+        self.dtype = checked_dtype(dtype or "float32")
         self.built = True
 
     def get_config(self):

@@ -13,7 +13,7 @@ import inspect
 import numpy as np
 
 from ..autograd import no_grad
-from ..tensor import FLOATING, Tensor, Variable, _checked_dtype, convert_to_tensor
+from ..tensor import FLOATING, Tensor, Variable, checked_dtype, convert_to_tensor
 from ..utils.configurable import arguments_of
 from ..utils.naming import auto_name, nearest, to_snake_case
 from . import tracking
@@ -116,7 +116,7 @@ class Layer(Owner):
         if name is not None and (not isinstance(name, str) or not name or "/" in name):
             raise ValueError(f'[{type(self).__name__}] a name is a string without "/". Received: name={name!r}.')
         self.name = name or auto_name(to_snake_case(type(self).__name__))
-        self.dtype = _checked_dtype(dtype or "float32")
+        self.dtype = checked_dtype(dtype or "float32")
         self.input_spec = None
         self._trainable = bool(trainable)
         self._ready = True

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from ..autograd import no_grad
-from ..tensor import FLOATING, Variable, _checked_dtype
+from ..tensor import FLOATING, Variable, checked_dtype
 from ..utils.configurable import Configurable
 from . import tracking
 from .call_context import context
@@ -56,7 +56,7 @@ class Owner(Configurable):
         """
         from .. import constraints, initializers, regularizers
 
-        dtype = _checked_dtype(dtype or self.dtype)
+        dtype = checked_dtype(dtype or self.dtype)
         shape = () if shape is None else tuple(shape)
         if any(n is None for n in shape):
             raise ValueError(

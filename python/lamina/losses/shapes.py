@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
-
 from .. import ops
 from ..probabilities import Probabilities
 from ..tensor import FLOATING, Tensor, Variable, convert_to_tensor
+from ..utils.warning import warn
 
 
 def predictions(y_pred):
@@ -51,10 +50,9 @@ def scores_of(where, y_pred, from_logits):
     if logits is None:
         return y_pred, from_logits
     if from_logits:
-        warnings.warn(
+        warn(
             f"[{where}] was given from_logits=True, but the predictions are probabilities already. "
-            "Leave out from_logits, or the last layer's softmax.",
-            stacklevel=5,
+            "Leave out from_logits, or the last layer's softmax."
         )
         return y_pred, True
     return logits, True

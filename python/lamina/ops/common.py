@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .. import _core
 from ..autograd import fused_grad, record
-from ..tensor import FLOATING, Tensor, convert_to_tensor
+from ..tensor import FLOATING, Tensor, checked_dtype, convert_to_tensor
 
 
 def tensor(x):
@@ -119,9 +119,7 @@ def cast(x, dtype):
         >>> lm.ops.cast(lm.convert_to_tensor([1.7, -1.7]), "int32").numpy()
         array([ 1, -1], dtype=int32)
     """
-    from ..tensor import _checked_dtype
-
-    x, dtype = tensor(x), _checked_dtype(dtype)
+    x, dtype = tensor(x), checked_dtype(dtype)
     before = x._core.dtype
     if before == dtype:
         return x

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .. import _core
 from ..autograd import record
-from ..tensor import Tensor
+from ..tensor import Tensor, checked_dtype
 from .common import broadcast_to, tensor
 
 
@@ -228,9 +228,29 @@ def ones(shape, dtype="float32"):
 
 
 def full(shape, fill_value, dtype="float32"):
-    """A tensor with one value everywhere."""
-    shape = (shape,) if isinstance(shape, int) else tuple(shape)
-    return Tensor(_core.full(shape, float(fill_value), dtype))
+    """A tensor with one value everywhere.
+
+    Args:
+        shape: tuple of sizes >= 0, or one size.
+        fill_value: number.
+        dtype: element type.
+
+    Raises:
+        ValueError: for a negative size, an unknown dtype, or a value that is not a number.
+
+    Example:
+        >>> import lamina as lm
+        >>> lm.ops.full((2,), 7, dtype="int32").numpy()
+        array([7, 7], dtype=int32)
+    """
+    shape = (shape,) if hasattr(shape, "__index__") else tuple(shape)
+    if any(not hasattr(n, "__index__") or n.__index__() < 0 for n in shape):
+        raise ValueError(f"[full] shape must hold integers >= 0. Received: shape={shape}.")
+    try:
+        value = float(fill_value)
+    except (TypeError, ValueError):
+        raise ValueError(f"[full] fill_value must be a number. Received: fill_value={fill_value!r}.") from None
+    return Tensor(_core.full(shape, value, checked_dtype(dtype)))
 
 
 def zeros_like(x, dtype=None):

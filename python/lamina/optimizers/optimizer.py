@@ -6,11 +6,11 @@ A step is one launch over all parameters; the subclass's kernel also counts the 
 from __future__ import annotations
 
 import re
-import warnings
 
 from .. import _core
 from ..tensor import Tensor, Variable, convert_to_tensor
 from ..utils.naming import to_snake_case
+from ..utils.warning import warn
 from .schedules import LearningRateSchedule
 from .schedules import deserialize as schedule_of
 
@@ -190,10 +190,9 @@ class Optimizer:
         new = [v for v in missing if id(v) not in self._warned]
         if new:
             self._warned.update(id(v) for v in new)
-            warnings.warn(
+            warn(
                 f"[{self.name}] variables without a gradient stay as they are: {', '.join(v.path for v in new)}. "
-                "The loss does not depend on them.",
-                stacklevel=4,
+                "The loss does not depend on them."
             )
         kept = [(g, v) for g, v in zip(grads, variables) if g is not None]
         return [g for g, _ in kept], [v for _, v in kept]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
 from ..losses.loss import BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy
 from ..metrics.accuracy import BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy
+from ..utils.warning import warn
 from .compiled import parts
 
 _CROSSENTROPIES = (BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy)
@@ -20,7 +19,7 @@ def warn_once(model, key, message):
     seen = model._given_warnings
     if key not in seen:
         seen.add(key)
-        warnings.warn(message, stacklevel=5)
+        warn(message)
 
 
 def check_targets(y, where):
@@ -82,7 +81,7 @@ def check_outputs(model, y, y_pred):
                     model,
                     "accuracy",
                     f"[{model.name}] accuracy was asked for targets that are not classes, "
-                    f"y={target.ravel()[0]:.4g} say; it counts exact matches and means nothing here. "
+                    f"y={target[target != np.floor(target)][0]:.4g} say; it counts exact matches and means nothing here. "
                     'Use metrics=["mae"] for numbers.',
                 )
 
