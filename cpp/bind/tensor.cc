@@ -14,7 +14,7 @@ namespace lamina {
 namespace {
 
 const char* buffer_format(DType t) {
-  constexpr const char* kFormats[] = {"?", "B", "b", "i", "q", "e", nullptr, "f", "d"};
+  constexpr const char* kFormats[] = {"?", "B", "b", "i", sizeof(long) == 8 ? "l" : "q", "e", nullptr, "f", "d"};
   return kFormats[static_cast<int>(t)];
 }
 

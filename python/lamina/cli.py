@@ -92,7 +92,8 @@ def _train(arguments):
 
     (x, y), (x_test, y_test), names = _load(arguments.data)
     set_random_seed(arguments.seed)
-    model = lenet(x.shape[1:], classes=len(names))
+    mean, std = float(x.mean()), float(x.std()) or 1.0
+    model = lenet(x.shape[1:], classes=len(names), rescaling=(1 / std, -mean / std))
     model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     epochs = arguments.epochs or _EPOCHS.get(arguments.data, 5)
     print(f"LeNet on {arguments.data}: {len(x)} training and {len(x_test)} test images, {epochs} epochs")
