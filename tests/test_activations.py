@@ -35,7 +35,7 @@ SIGMOID = 1 / (1 + np.exp(-X))
 )
 def test_values(name, expected):
     y = activations.get(name)(lm.convert_to_tensor(X))
-    tolerance = 2e-3 if name == "gelu" else 1e-7
+    tolerance = 1e-6 if name == "gelu" else 1e-7
     np.testing.assert_allclose(y.numpy(), expected, rtol=tolerance, atol=tolerance)
 
 

@@ -15,18 +15,23 @@ std::ostream& operator<<(std::ostream& out, const Dims& dims) {
   return out << (dims.rank() == 1 ? ",)" : ")");
 }
 
+namespace {
+constexpr int64_t kLargestSize = int64_t{1} << 59;  // elements of 8 bytes: 2^62 bytes
+}
+
 int64_t num_elements(const Shape& shape) {
+  // As in NumPy the other sizes of a zero-size shape count too: strides and the gradients' shapes are made of them.
   int64_t n = 1;
-  bool overflow = false, zero = false;
+  bool fits = true, zero = false, unknown = false;
   for (int64_t d : shape) {
-    if (d == kUnknown) return kUnknown;
-    check(d >= 0, "shape", "dimensions must not be negative. Received: shape=", shape, ".");
+    unknown |= d == kUnknown;
     zero |= d == 0;
-    overflow |= __builtin_mul_overflow(n, d, &n) || n > (int64_t{1} << 62);
-    if (overflow) n = 1;
+    if (d == kUnknown || d == 0) continue;
+    check(d > 0, "shape", "dimensions must not be negative. Received: shape=", shape, ".");
+    fits = fits && !__builtin_mul_overflow(n, d, &n) && n <= kLargestSize;
   }
-  check(zero || !overflow, "shape", "has more elements than memory can address. Received: shape=", shape, ".");
-  return zero ? 0 : n;
+  check(fits, "shape", "has more elements than memory can address. Received: shape=", shape, ".");
+  return unknown ? kUnknown : zero ? 0 : n;
 }
 
 Strides contiguous_strides(const Shape& shape) {

@@ -66,7 +66,7 @@ using Strides = Dims;  // in elements
 
 std::ostream& operator<<(std::ostream& out, const Dims& dims);  // "(2, None, 3)"
 
-// Product of the dimensions; raises where it does not fit 2^62 elements, before anything is allocated.
+// Product of the dimensions; raises where it does not fit 2^59 elements, before anything is allocated.
 // kUnknown where a dimension is unknown.
 int64_t num_elements(const Shape& shape);
 

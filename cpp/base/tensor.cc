@@ -87,6 +87,8 @@ Tensor Tensor::transpose(const Dims& axes) const {
 Tensor Tensor::expand(const Shape& shape) const {
   check(shape.rank() >= rank(), "broadcast_to", "cannot drop axes. Received: x.shape=", shape_,
         ", shape=", shape, ".");
+  check(num_elements(shape) != kUnknown || is_symbolic(), "broadcast_to",
+        "needs a known shape. Received: shape=", shape, ".");
   Strides strides(shape.rank(), 0);
   const int lead = shape.rank() - rank();
   for (int i = 0; i < rank(); ++i) {

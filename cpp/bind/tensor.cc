@@ -120,7 +120,7 @@ py::buffer_info export_buffer(Tensor& t) {
         t.shape(), ".");
   const char* format = buffer_format(t.dtype());
   check<TypeError>(format != nullptr, "numpy", "NumPy has no ", t.dtype(),
-                   "; convert with ops.cast(x, \"float32\") first.");
+                   "; convert with ops.cast(x, \"float32\") first. Received: dtype=", t.dtype(), ".");
   t.storage()->exports.fetch_add(1, std::memory_order_relaxed);
   std::vector<py::ssize_t> shape(t.shape().begin(), t.shape().end()), strides;
   for (int64_t s : t.strides()) strides.push_back(s * static_cast<int64_t>(itemsize(t.dtype())));

@@ -171,7 +171,8 @@ Tensor reshape(const Tensor& x, const Shape& wanted) {
 }
 
 void assign(const Tensor& dst, const Tensor& src) {
-  check(!dst.is_symbolic() && !src.is_symbolic(), "assign", "needs values, not symbolic tensors.");
+  check(!dst.is_symbolic() && !src.is_symbolic(), "assign", "needs values, not symbolic tensors. Received: variable.shape=",
+        dst.shape(), ", value.shape=", src.shape(), ".");
   launch_copy("assign", dst, src.shape() == dst.shape() ? src : src.expand(dst.shape()));
 }
 

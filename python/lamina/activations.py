@@ -5,7 +5,6 @@ from __future__ import annotations
 from .ops import (
     elu,
     exp,
-    gelu,
     hard_sigmoid,
     leaky_relu,
     log_sigmoid,
@@ -18,6 +17,7 @@ from .ops import (
     softsign,
     tanh,
 )
+from .ops import gelu as _gelu
 from .ops import relu as _relu
 from .ops.arithmetic import minimum, where
 from .ops.common import floating, tensor
@@ -94,6 +94,20 @@ def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):
     else:
         y = where(x >= threshold, x, (x - threshold) * negative_slope)
     return y if max_value is None else minimum(y, max_value)
+
+
+def gelu(x, approximate=False):
+    """x times the normal distribution's share below x. Hendrycks & Gimpel 2016, arXiv:1606.08415.
+
+    Args:
+        x: tensor.
+        approximate: whether a tanh stands in for the error function; `lamina.ops.gelu` does so by default.
+
+    Example:
+        >>> gelu([0.0, 1.0]).numpy().round(3)
+        array([0.   , 0.841], dtype=float32)
+    """
+    return _gelu(x, approximate)
 
 
 swish = silu

@@ -161,12 +161,23 @@ def _leaves(tree):
     return [tree]
 
 
+def _seed(gradient, target):
+    """The gradient of a target as a tensor of its type, and of its shape."""
+    gradient = convert_to_tensor(gradient, target.dtype)
+    if gradient.shape != target.shape:
+        raise ValueError(
+            "[backward] a gradient must have the shape of its tensor. "
+            f"Received: gradient.shape={gradient.shape}, tensor.shape={target.shape}."
+        )
+    return gradient
+
+
 def backward(target, gradient=None, create_graph=False):
     """See `Tensor.backward`."""
     if target._source is None:
         raise ValueError(
             "[backward] nothing was recorded for this tensor. It depends on no trainable variable, "
-            "or was computed under no_grad."
+            f"or was computed under no_grad. Received: shape={target.shape}, dtype={target.dtype}."
         )
     if gradient is None:
         if target.size != 1:
@@ -175,7 +186,7 @@ def backward(target, gradient=None, create_graph=False):
                 "Reduce the loss first, e.g. ops.mean(loss)."
             )
         gradient = Tensor(_core.full(target.shape, 1.0, target.dtype))
-    found = _gradients([target], [convert_to_tensor(gradient, target.dtype)], create_graph)
+    found = _gradients([target], [_seed(gradient, target)], create_graph)
     for edge, grad in found.values():
         if isinstance(edge, Tensor):
             edge.grad = grad if edge.grad is None else edge.grad + grad
@@ -269,6 +280,12 @@ class GradientTape:
             )
         self._used = True
         targets = list(target) if isinstance(target, (list, tuple)) else [target]
+        for t in (*targets, *_leaves(sources)):
+            if not isinstance(t, Tensor):
+                raise TypeError(
+                    "[GradientTape.gradient] targets and sources must be tensors, not arrays or numbers. "
+                    f"Received: {type(t).__name__}."
+                )
         if output_gradients is None:
             for t in targets:
                 if t.size is not None and t.size > 1:
@@ -280,7 +297,12 @@ class GradientTape:
             seeds = [Tensor(_core.full(t.shape, 1.0, t.dtype)) for t in targets]
         else:
             given = output_gradients if isinstance(output_gradients, (list, tuple)) else [output_gradients]
-            seeds = [convert_to_tensor(g, t.dtype) for g, t in zip(given, targets)]
+            if len(given) != len(targets):
+                raise ValueError(
+                    "[GradientTape.gradient] needs one output gradient for each target. "
+                    f"Received: {len(given)} for {len(targets)} targets."
+                )
+            seeds = [_seed(g, t) for g, t in zip(given, targets)]
         create_graph = any(t is not self or self._persistent for t in mode.tapes)
         keep = {id(s._source) for s in _leaves(sources)}
         found = _gradients(targets, seeds, create_graph, self._since, self._until, keep)
@@ -320,6 +342,10 @@ def grad(f, argnums=0):
     @functools.wraps(f)
     def gradient(*args, **kwargs):
         positions = argnums if isinstance(argnums, tuple) else (argnums,)
+        if not all(isinstance(i, int) and -len(args) <= i < len(args) for i in positions):
+            raise ValueError(
+                f"[grad] argnums must be positions of arguments. Received: argnums={argnums!r}, {len(args)} arguments."
+            )
         args = list(args)
         # A fresh tensor per argument, joined to the caller's graph so that gradients of gradients flow on.
         for i in positions:

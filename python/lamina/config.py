@@ -18,9 +18,12 @@ def set_num_threads(n):
         >>> import lamina as lm
         >>> lm.set_num_threads(1)
     """
-    if isinstance(n, bool) or not hasattr(n, "__index__"):
+    if isinstance(n, bool) or not hasattr(n, "__index__") or getattr(n, "ndim", 0):
         raise TypeError(f"[set_num_threads] n must be an integer. Received: n={n!r}.")
-    _core.set_num_threads(n.__index__())
+    n = n.__index__()
+    if not 1 <= n < 2**31:
+        raise ValueError(f"[set_num_threads] the number of threads must be from 1 to 4096. Received: n={n}.")
+    _core.set_num_threads(n)
 
 
 def get_num_threads():
@@ -47,7 +50,7 @@ def set_matmul_precision(precision):
         >>> lm.set_matmul_precision("high")
     """
     global _precision
-    if precision not in _PRECISIONS:
+    if not isinstance(precision, str) or precision not in _PRECISIONS:
         raise ValueError(
             f"[set_matmul_precision] expects one of {', '.join(_PRECISIONS)}. Received: precision={precision!r}."
         )

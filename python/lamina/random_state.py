@@ -106,7 +106,7 @@ def _global_seed():
 
 
 def _state(seed, stream):
-    if isinstance(seed, bool) or not hasattr(seed, "__index__"):
+    if isinstance(seed, bool) or not hasattr(seed, "__index__") or getattr(seed, "ndim", 0):
         raise TypeError(f"[SeedGenerator] seed must be an integer, a SeedGenerator or None. Received: seed={seed!r}.")
     low = seed.__index__() & 0xFFFF_FFFF_FFFF_FFFF
     return np.array([low - (low >> 63 << 64), stream, 0], np.int64)

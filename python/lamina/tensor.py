@@ -131,6 +131,8 @@ class Tensor:
     def __len__(self):
         if not self._core.ndim:
             raise TypeError("[len] a scalar tensor has no length. Received: shape=().")
+        if self._core.shape[0] is None:
+            raise TypeError(f"[len] the first axis has no known size. Received: shape={self.shape}.")
         return self._core.shape[0]
 
     def __iter__(self):
@@ -306,6 +308,8 @@ def _copy_array(x):
     try:
         array = np.asarray(x)
     except ValueError as error:
+        if str(error).startswith("["):  # a tensor in x that has no values
+            raise
         raise ValueError(f"[convert_to_tensor] rows must have equal lengths. Received: {error}.") from None
     if array.dtype.kind not in "biuf":
         raise TypeError(
@@ -317,6 +321,8 @@ def _copy_array(x):
             array = array.astype(np.float32)
         elif array.dtype.kind in "iu" and (not array.size or -(2**31) <= array.min() <= array.max() < 2**31):
             array = array.astype(np.int32)
+    if array.dtype.name == "uint64" and array.size and array.max() >= 2**63:
+        raise ValueError(f"[convert_to_tensor] integers must fit int64. Received: value={array.max()} of dtype uint64.")
     if array.dtype.name in _NARROWED:
         array = array.astype(_NARROWED[array.dtype.name])
     elif array.dtype.itemsize > 8:
@@ -345,6 +351,8 @@ def from_numpy(array):
     """
     if not isinstance(array, np.ndarray):
         raise TypeError(f"[from_numpy] needs a NumPy array. Received: {type(array).__name__}.")
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"[from_numpy] needs numbers. Received: dtype={array.dtype}.")
     return Tensor(_core.from_buffer(array))
 
 
@@ -356,6 +364,8 @@ def from_dlpack(x):
         >>> lm.from_dlpack(np.ones(2)).shape
         (2,)
     """
+    if not hasattr(x, "__dlpack__"):
+        raise TypeError(f"[from_dlpack] needs an object with __dlpack__. Received: {type(x).__name__}.")
     return from_numpy(np.from_dlpack(x))
 
 
@@ -363,8 +373,8 @@ def checked_dtype(dtype):
     if isinstance(dtype, str) and dtype in _ALL_DTYPES:
         return dtype
     try:
-        name = np.dtype(dtype).name
-    except TypeError:
+        name = None if dtype is None else np.dtype(dtype).name
+    except (TypeError, ValueError):
         name = None
     if name in _ALL_DTYPES:
         return name

@@ -85,9 +85,9 @@ def test_outputs_and_gradients(case, rng):
     assert _weights(ours) == _weights(theirs)
     x = rng.standard_normal(case[2]).astype("float32")
     for training in [False] if case[1].get("rate") else [False, True]:
-        y, grads = gradients_of(lambda x: ours(x, training=training), [x], ours.trainable_weights)
+        y, grads = gradients_of(lambda x, mode=training: ours(x, training=mode), [x], ours.trainable_weights)
         other, other_grads = keras_gradients_of(
-            lambda x: theirs(x, training=training) if theirs._call_has_training_arg else theirs(x),
+            lambda x, mode=training: theirs(x, training=mode) if theirs._call_has_training_arg else theirs(x),
             [x],
             theirs.trainable_weights,
         )
@@ -139,5 +139,3 @@ def test_default_initializers(name):
     ours, theirs = getattr(lm.layers, name)(**arguments), getattr(keras.layers, name)(**arguments)
     for key in ("kernel_initializer", "bias_initializer"):
         assert type(getattr(ours, key)).__name__ == type(getattr(theirs, key)).__name__
-
-

@@ -22,7 +22,9 @@ def test_ranges():
     assert ops.arange(3).dtype == "int32" and ops.arange(0.0, 1.0, 0.25).dtype == "float32"
     assert ops.arange(3, dtype="int64").dtype == "int64"
     np.testing.assert_allclose(ops.linspace(0, 1, 5).numpy(), np.linspace(0, 1, 5))
+    np.testing.assert_allclose(ops.linspace(0, 1, 4, endpoint=False).numpy(), [0, 0.25, 0.5, 0.75])
     np.testing.assert_array_equal(ops.eye(2, 3).numpy(), np.eye(2, 3))
+    np.testing.assert_array_equal(ops.eye(3, k=-1).numpy(), np.eye(3, k=-1))
 
 
 def test_shape_is_a_tuple():

@@ -80,6 +80,8 @@ class TestNumbers:
         loss, accuracy = model.train_on_batch(X, IDS)
         again = model.test_on_batch(X, IDS, return_dict=True)
         assert set(again) == {"loss", "accuracy"} and loss > 0 and 0 <= accuracy <= 1
+        assert model.test_on_batch(X, IDS, return_dict=True) == again  # of the batch, not of all so far
+        assert list(again.values()) == pytest.approx(model.evaluate(X, IDS, batch_size=70, verbose=0), rel=1e-5)
         assert (model.predict_on_batch(X) == model.predict(X, batch_size=70, verbose=0)).all()
 
     def test_predict_joins_batches(self):

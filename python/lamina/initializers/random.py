@@ -92,7 +92,7 @@ class VarianceScaling(Initializer):
     """
 
     def __init__(self, scale=1.0, mode="fan_in", distribution="truncated_normal", seed=None):
-        if not scale > 0.0:
+        if not isinstance(scale, (int, float)) or not scale > 0.0:
             raise ValueError(f"[VarianceScaling] scale must be positive. Received: scale={scale}.")
         distribution = "truncated_normal" if distribution == "normal" else distribution
         if mode not in ("fan_in", "fan_out", "fan_avg"):

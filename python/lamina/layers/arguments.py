@@ -14,8 +14,8 @@ def positive(layer, name, value):
 
 def pair(layer, name, value):
     """Two sizes, from one integer or two."""
-    values = (value, value) if hasattr(value, "__index__") else tuple(value)
-    if len(values) != 2:
+    values = (value, value) if hasattr(value, "__index__") else value
+    if not isinstance(values, (tuple, list)) or len(values) != 2:
         raise ValueError(f"[{layer}] {name} must be an integer or two of them. Received: {name}={value!r}.")
     return tuple(positive(layer, name, v) for v in values)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .. import _core
+from ..ops.arguments import integer, integers
 from ..tensor import checked_dtype
 from .layer import Layer
 from .symbolic import SymbolicTensor
@@ -24,18 +25,19 @@ class InputLayer(Layer):
         (None, 3)
     """
 
-    def __init__(self, shape=None, batch_size=None, dtype=None, batch_shape=None, name=None):
+    def __init__(self, shape=None, batch_size=None, dtype=None, *, batch_shape=None, name=None):
         super().__init__(name=name)
         if (shape is None) == (batch_shape is None):
             raise ValueError(
                 f"[Input] needs either shape or batch_shape. Received: shape={shape}, batch_shape={batch_shape}."
             )
         if batch_shape is None:
-            batch_shape = (batch_size, *((shape,) if hasattr(shape, "__index__") else shape))
-        for n in batch_shape:
-            if n is not None and (not hasattr(n, "__index__") or n < 0):
-                raise ValueError(f"[Input] sizes are integers >= 0 or None. Received: shape={tuple(batch_shape)}.")
-        self.batch_shape = tuple(batch_shape)
+            sizes = integers("Input", "shape", shape, unknown=True)
+            batch_shape = (None if batch_size is None else integer("Input", "batch_size", batch_size), *sizes)
+        batch_shape = integers("Input", "batch_shape", batch_shape, unknown=True)
+        if any(n is not None and n < 0 for n in batch_shape):
+            raise ValueError(f"[Input] sizes are integers >= 0 or None. Received: shape={batch_shape}.")
+        self.batch_shape = batch_shape
         self.dtype = checked_dtype(dtype or "float32")
         self.built = True
 
@@ -54,7 +56,7 @@ class InputLayer(Layer):
         return input_shape
 
 
-def Input(shape=None, batch_size=None, dtype=None, batch_shape=None, name=None):
+def Input(shape=None, batch_size=None, dtype=None, *, batch_shape=None, name=None):
     """A symbolic tensor that stands for a model's input.
 
     Args:
@@ -72,4 +74,4 @@ def Input(shape=None, batch_size=None, dtype=None, batch_shape=None, name=None):
         >>> lm.layers.Dense(2)(lm.layers.Input((3,))).shape
         (None, 2)
     """
-    return InputLayer(shape, batch_size, dtype, batch_shape, name).output
+    return InputLayer(shape, batch_size, dtype, batch_shape=batch_shape, name=name).output

@@ -18,7 +18,7 @@ class InputSpec:
 
     __slots__ = ("ndim", "min_ndim", "axes")
 
-    def __init__(self, ndim=None, min_ndim=None, axes=None):
+    def __init__(self, *, ndim=None, min_ndim=None, axes=None):
         self.ndim = ndim
         self.min_ndim = min_ndim
         self.axes = dict(axes or {})

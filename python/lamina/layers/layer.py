@@ -248,8 +248,10 @@ class Layer(Owner):
         if not args:
             raise TypeError(f"[{current_path()}] needs its inputs as the first argument. Received: none.")
         first = args[0]
+        if first is None or (isinstance(first, (dict, list, tuple)) and not len(first)):
+            raise TypeError(f"[{current_path()}] needs a tensor or array. Received: inputs={first!r}.")
         if _is_numbers(first):
-            first = np.asarray(first)
+            first = convert_to_tensor(first).numpy()
         args = (map_tensors(self._cast, first), *(_cast_extra(self, a) for a in args[1:]))
         kwargs = {k: _cast_extra(self, v) for k, v in kwargs.items()}
         if not self.built:
@@ -266,7 +268,7 @@ class Layer(Owner):
             kind = x._core.dtype
             cast = kind != self.dtype and (kind in FLOATING or self._casts_integers)
             return convert_to_tensor(x, self.dtype) if cast else x
-        array = np.asarray(x)
+        array = x if isinstance(x, np.ndarray) else convert_to_tensor(x).numpy()
         cast = array.dtype.kind == "f" or self._casts_integers
         return convert_to_tensor(x, self.dtype if cast and array.dtype.kind in "biuf" else None)
 

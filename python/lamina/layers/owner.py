@@ -148,6 +148,8 @@ class Owner(Configurable):
         Raises:
             ValueError: if the number of arrays or a shape differs; nothing is written then.
         """
+        if not isinstance(weights, (list, tuple)):
+            raise TypeError(f"[set_weights] needs a list of arrays. Received: {type(weights).__name__}.")
         own, given = self.weights, [np.asarray(w) for w in weights]
         if len(own) != len(given):
             hint = "" if self.built else " The layer is not built yet; call it on data or build(input_shape) first."

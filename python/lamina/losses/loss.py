@@ -224,6 +224,6 @@ class SparseCategoricalCrossentropy(LossFunctionWrapper):
 
 
 def _share(where, value):
-    if not 0 <= value <= 1:
+    if not isinstance(value, (int, float)) or not 0 <= value <= 1:
         raise ValueError(f"[{where}] label_smoothing is a share; expected 0 to 1. Received: label_smoothing={value!r}.")
     return float(value)

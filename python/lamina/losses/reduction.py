@@ -51,6 +51,5 @@ def reduce_weighted(values, sample_weight, reduction, where="loss"):
     if reduction == "sum":
         return ops.sum(values)
     if reduction == "mean_with_sample_weight" and weight is not None:
-        total = ops.sum(ops.broadcast_to(weight, values.shape))
-        return ops.sum(values) / ops.maximum(total, 1e-7)
+        return ops.sum(values) / ops.maximum(ops.sum(weight), 1e-7)
     return ops.mean(values)

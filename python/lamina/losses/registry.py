@@ -48,7 +48,7 @@ def get(identifier):
         return deserialize(identifier)
     if isinstance(identifier, type) and issubclass(identifier, loss.Loss):
         return identifier()
-    if identifier in _BY_FUNCTION:
+    if callable(identifier) and identifier in _BY_FUNCTION:
         return _BY_FUNCTION[identifier]()
     if callable(identifier):
         return loss.LossFunctionWrapper(identifier)

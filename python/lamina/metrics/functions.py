@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .. import ops
 from ..losses.shapes import classes, mismatch, predictions
+from ..ops.arguments import number
 from ..tensor import FLOATING, convert_to_tensor
 
 
@@ -91,11 +92,12 @@ def sparse_categorical_accuracy(y_true, y_pred):
 
 def _among_top(scores, y_true, k):
     """Whether fewer than k scores are higher than that of class y_true."""
+    k = number("top_k_categorical_accuracy", "k", k)
     ids = ops.expand_dims(ops.cast(y_true, "int64"), -1)
     chosen = ops.cast(ids == ops.arange(scores.shape[-1]), scores.dtype)
     own = ops.sum(ops.where(chosen > 0.0, scores, 0.0), axis=-1, keepdims=True)
     higher = ops.sum(ops.cast(scores > own, "float32"), axis=-1)
-    return _right(ops.logical_and(higher < float(k), ops.isfinite(ops.squeeze(own, -1))))
+    return _right(ops.logical_and(higher < k, ops.isfinite(ops.squeeze(own, -1))))
 
 
 def top_k_categorical_accuracy(y_true, y_pred, k=5):

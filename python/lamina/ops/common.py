@@ -5,6 +5,7 @@ from __future__ import annotations
 from .. import _core
 from ..autograd import fused_grad, record
 from ..tensor import FLOATING, Tensor, checked_dtype, convert_to_tensor
+from .arguments import integers
 
 
 def tensor(x):
@@ -29,6 +30,9 @@ def operands(x1, x2):
     return x1, x2
 
 
+_RANGES = {"uint8": (0, 2**8), "int8": (-(2**7), 2**7), "int32": (-(2**31), 2**31)}
+
+
 def _weak(number, other):
     dtype = other._core.dtype
     if dtype not in FLOATING:
@@ -36,6 +40,11 @@ def _weak(number, other):
             dtype = "float32"
         elif dtype == "bool" and not isinstance(number, bool):
             dtype = "int32"
+        low, high = _RANGES.get(dtype, (-(2**63), 2**63))
+        if isinstance(number, int) and not low <= number < high:
+            dtype = "int32" if -(2**31) <= number < 2**31 else "int64"
+        if isinstance(number, int) and not -(2**63) <= number < 2**63:
+            raise ValueError(f"[convert_to_tensor] an integer must fit 64 bits. Received: value={number}.")
     return Tensor(_core.scalar(number, dtype))
 
 
@@ -65,7 +74,7 @@ def broadcast_to(x, shape):
         (2, 3)
     """
     x = tensor(x)
-    return record("broadcast_to", x._core.expand(tuple(shape)), (x,), lambda dy, back=x.shape: sum_to(dy, back))
+    return record("broadcast_to", x._core.expand(integers("broadcast_to", "shape", shape, unknown=True)), (x,), lambda dy, back=x.shape: sum_to(dy, back))
 
 
 def binary(op, kernel, x1, x2, grad):

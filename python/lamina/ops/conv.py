@@ -8,17 +8,24 @@ from __future__ import annotations
 from .. import _core
 from ..autograd import mode, record
 from ..tensor import Tensor
+from .arguments import integer, integers
 from .common import floating, tensor
 from .linalg import _COMPOSED_GRAD
 from .reduce import sum
 
 
-def _pair(n):
-    return (n, n) if isinstance(n, int) else tuple(n)
+def _pair(name, value):
+    values = integers("conv2d", name, value)
+    if len(values) > 2:
+        raise ValueError(f"[conv2d] {name} must be an integer or two of them. Received: {name}={value!r}.")
+    return values * 2 if len(values) == 1 else values
 
 
 def _window(x_shape, w_shape, strides, padding, dilation_rate, groups):
-    return _core.conv2d_window(x_shape, w_shape, _pair(strides), padding, _pair(dilation_rate), groups)
+    if not isinstance(padding, str):
+        padding = integers("conv2d", "padding", padding)
+    steps, gaps = _pair("strides", strides), _pair("dilation_rate", dilation_rate)
+    return _core.conv2d_window(x_shape, w_shape, steps, padding, gaps, integer("conv2d", "groups", groups))
 
 
 def _linear(x, w, window):
@@ -78,7 +85,7 @@ def conv2d(x, w, bias=None, strides=1, padding="valid", dilation_rate=1, groups=
         >>> lm.ops.conv2d(lm.ops.ones((1, 4, 4, 1)), lm.ops.ones((3, 3, 1, 2)), padding="same").shape
         (1, 4, 4, 2)
     """
-    if activation not in _COMPOSED_GRAD:
+    if not isinstance(activation, (str, type(None))) or activation not in _COMPOSED_GRAD:
         raise ValueError(
             '[conv2d] only "relu", "sigmoid" and "tanh" are fused. '
             f"Received: activation={activation!r}. Apply others to the result."
@@ -132,7 +139,7 @@ def conv2d_input_grad(dy, w, x_shape, strides=1, padding="valid", dilation_rate=
         (1, 4, 4, 1)
     """
     dy, w = floating(dy), tensor(w)
-    x_shape = tuple(x_shape)
+    x_shape = integers("conv2d_input_grad", "x_shape", x_shape, unknown=True)
     return _input_grad(dy, w, x_shape, _window(x_shape, w.shape, strides, padding, dilation_rate, groups))
 
 
@@ -158,5 +165,5 @@ def conv2d_weight_grad(x, dy, w_shape, strides=1, padding="valid", dilation_rate
         array([9., 9., 9., 9.], dtype=float32)
     """
     x, dy = floating(x), tensor(dy)
-    w_shape = tuple(w_shape)
+    w_shape = integers("conv2d_weight_grad", "w_shape", w_shape)
     return _weight_grad(x, dy, w_shape, _window(x.shape, w_shape, strides, padding, dilation_rate, groups))

@@ -10,6 +10,7 @@ from .. import _core
 from ..autograd import fused_grad, record
 from ..tensor import FLOATING
 from .arithmetic import not_equal, where
+from .arguments import flag, integer, one_axis
 from .common import cast, floating, tensor
 from .elementwise import clip, log, sigmoid
 from .indexing import one_hot
@@ -51,6 +52,9 @@ def sparse_categorical_crossentropy(target, output, from_logits=False, axis=-1, 
         array([0.6931472], dtype=float32)
     """
     target, output = tensor(target), floating(output)
+    axis, from_logits = one_axis("sparse_categorical_crossentropy", axis), flag("sparse_categorical_crossentropy", "from_logits", from_logits)
+    if ignore_class is not None:
+        ignore_class = integer("sparse_categorical_crossentropy", "ignore_class", ignore_class)
     if target.ndim == output.ndim and axis not in (-1, output.ndim - 1):
         target = _last(target, axis)
     x = _last(output, axis)
@@ -100,7 +104,8 @@ def categorical_crossentropy(target, output, from_logits=False, axis=-1):
         >>> lm.ops.categorical_crossentropy([[0.0, 1.0]], [[0.0, 0.0]], from_logits=True).numpy()
         array([0.6931472], dtype=float32)
     """
-    output = floating(output)
+    output, from_logits = floating(output), flag("categorical_crossentropy", "from_logits", from_logits)
+    axis = one_axis("categorical_crossentropy", axis)
     t, x = _last(cast(tensor(target), output.dtype), axis), _last(output, axis)
     loss = _core.categorical_crossentropy(t._core, x._core, from_logits)
 
@@ -152,7 +157,7 @@ def binary_crossentropy(target, output, from_logits=False):
         >>> lm.ops.binary_crossentropy([1.0], [0.0], from_logits=True).numpy()
         array([0.6931472], dtype=float32)
     """
-    x = floating(output)
+    x, from_logits = floating(output), flag("binary_crossentropy", "from_logits", from_logits)
     t = cast(tensor(target), x.dtype)
     loss = _core.binary_crossentropy(t._core, x._core, from_logits)
 

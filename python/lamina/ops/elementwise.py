@@ -1,15 +1,17 @@
 """Functions of one tensor, element by element: each with its gradient.
 
 All take a tensor (or array, list, number) of any shape and return a tensor of that shape. Integers become float32,
-except in `abs`, `negative`, `relu`, `sign` and `square`, which keep them. Second derivatives use the composed form
-beside each function.
+except in `abs`, `negative`, `relu`, `relu6`, `round`, `sign` and `square`, which keep them. Second derivatives use
+the composed form beside each function.
 """
 
 from __future__ import annotations
 
 from .. import _core
 from ..autograd import fused_grad, record
+from ..tensor import FLOATING, Tensor
 from .arithmetic import logical_not, maximum, minimum, not_equal, where
+from .arguments import number
 from .common import floating, tensor, unary
 
 
@@ -158,13 +160,16 @@ def relu(x):
 
 
 def round(x):
-    """The nearest integer, halves to even; its gradient is 0.
+    """The nearest integer, halves to even, of x's type; its gradient is 0.
 
     Example:
         >>> import lamina as lm
         >>> lm.ops.round([0.5, 1.5]).numpy()
         array([0., 2.], dtype=float32)
     """
+    x = tensor(x)
+    if x.dtype not in FLOATING and x.dtype != "bool":
+        return Tensor(x._core)
     return unary("round", floating(x), _core.round, _core.round_grad, _zero)
 
 
@@ -309,6 +314,8 @@ def elu(x, alpha=1.0):
 
 
 def _with_alpha(op, x, alpha, kernel, kernel_grad, composed):
+    name = "negative_slope" if op == "leaky_relu" else "alpha"
+    alpha = number(op, name, alpha)
     core = kernel(x._core, alpha)
     return record(
         op,
@@ -372,7 +379,7 @@ def log_sigmoid(x):
 
 def relu6(x):
     """min(max(x, 0), 6)."""
-    return minimum(relu(x), 6.0)
+    return minimum(relu(x), 6)
 
 
 def isnan(x):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from .. import _core
 from ..autograd import record
-from ..tensor import FLOATING, Tensor
+from ..tensor import FLOATING, Tensor, checked_dtype
+from .arguments import integer, one_axis
 from .common import broadcast_to, cast, tensor
 from .shape import reshape
 
@@ -32,6 +33,7 @@ def take(x, indices, axis=None):
     x, indices = tensor(x), tensor(indices)
     if axis is None:
         x, axis = reshape(x, (-1,)), 0
+    axis = one_axis("take", axis)
     y = _core.take(x._core, indices._core, axis)
     return record("take", y, (x,), lambda dy, n=x.shape: _take_grad(dy, indices, n, axis), saved=(indices,))
 
@@ -64,6 +66,7 @@ def take_along_axis(x, indices, axis=None):
     x, indices = tensor(x), tensor(indices)
     if axis is None:
         x, axis = reshape(x, (-1,)), 0
+    axis = one_axis("take_along_axis", axis)
     if x.ndim == indices.ndim and x.ndim:
         x, indices = _broadcast_but(x, indices, axis % x.ndim)
     y = _core.take_along_axis(x._core, indices._core, axis)
@@ -118,17 +121,17 @@ def boolean_mask(x, mask):
     return take(rows, mask.numpy().reshape(-1).nonzero()[0], axis=0)
 
 
-def one_hot(x, num_classes, axis=-1, dtype="float32"):
+def one_hot(x, num_classes, axis=-1, dtype=None):
     """1 at each index along a new axis, 0 elsewhere; an index out of range gives only zeros, as in Keras.
 
     Args:
         x: tensor of indices, integers or whole floats.
         num_classes: size of the new axis.
         axis: where the new axis goes.
-        dtype: type of the result.
+        dtype: type of the result, float32 by default.
 
     Raises:
-        ValueError: if num_classes is not positive.
+        ValueError: if num_classes is not positive, or an index is not a whole number.
 
     Example:
         >>> import lamina as lm
@@ -138,5 +141,9 @@ def one_hot(x, num_classes, axis=-1, dtype="float32"):
     """
     x = tensor(x)
     if x.dtype in FLOATING:
-        x = cast(x, "int64")
-    return Tensor(_core.one_hot(x._core, num_classes, axis, dtype))
+        whole = cast(x, "int64")
+        if not x._core.is_symbolic and not (whole.numpy() == x.numpy()).all():
+            raise ValueError(f"[one_hot] indices must be whole numbers. Received: x={x!r}.")
+        x = whole
+    num_classes, axis = integer("one_hot", "num_classes", num_classes), one_axis("one_hot", axis)
+    return Tensor(_core.one_hot(x._core, num_classes, axis, checked_dtype(dtype or "float32")))

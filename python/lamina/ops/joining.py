@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from .. import _core
 from ..autograd import record
-from ..tensor import convert_to_tensor
+from ..tensor import Tensor, convert_to_tensor
+from .arguments import choice, integer, integers, number, one_axis
 from .common import broadcast_to, cast, tensor
 from .indexing import take
-from .shape import expand_dims, getitem, reshape
+from .shape import axis_of, expand_dims, getitem, reshape
 
 
 def concatenate(xs, axis=0):
@@ -28,7 +29,9 @@ def concatenate(xs, axis=0):
         >>> lm.ops.concatenate([[1, 2], [3]]).numpy()
         array([1, 2, 3], dtype=int32)
     """
-    xs = [tensor(x) for x in xs]
+    if not isinstance(xs, (list, tuple, Tensor)):
+        raise TypeError(f"[concatenate] needs a list of tensors. Received: xs of type {type(xs).__name__}.")
+    xs, axis = [tensor(x) for x in xs], one_axis("concatenate", axis)
     core = _core.concatenate([x._core for x in xs], axis)
     xs = tuple([cast(x, core.dtype) for x in xs])
     at = axis % core.ndim
@@ -62,6 +65,8 @@ def stack(x, axis=0):
         array([[1, 3],
                [2, 4]], dtype=int32)
     """
+    if not isinstance(x, (list, tuple, Tensor)):
+        raise TypeError(f"[stack] needs a list of tensors. Received: x of type {type(x).__name__}.")
     return concatenate([expand_dims(v, axis) for v in x], axis)
 
 
@@ -85,9 +90,12 @@ def split(x, indices_or_sections, axis=0):
         [(2,), (2,), (2,)]
     """
     x = tensor(x)
-    axis = range(x.ndim)[axis]
+    axis = axis_of("split", axis, x.ndim)
     n = x.shape[axis]
-    if isinstance(indices_or_sections, int):
+    if n is None:
+        raise ValueError(f"[split] cannot cut an axis of unknown size. Received: axis={axis}, x.shape={x.shape}.")
+    if hasattr(indices_or_sections, "__index__") and not getattr(indices_or_sections, "ndim", 0):
+        indices_or_sections = integer("split", "indices_or_sections", indices_or_sections)
         if indices_or_sections < 1 or n % indices_or_sections:
             raise ValueError(
                 "[split] the axis does not divide into equal pieces. "
@@ -95,19 +103,19 @@ def split(x, indices_or_sections, axis=0):
             )
         cuts = range(0, n + 1, n // indices_or_sections) if n else [0] * (indices_or_sections + 1)
     else:
-        cuts = [0, *[slice(i).indices(n)[1] for i in indices_or_sections], n]
+        cuts = [0, *[slice(i).indices(n)[1] for i in integers("split", "indices_or_sections", indices_or_sections)], n]
     before = (slice(None),) * axis
     return [getitem(x, (*before, slice(a, b))) for a, b in zip(cuts[:-1], cuts[1:])]
 
 
-def pad(x, pad_width, mode="constant", constant_values=0):
+def pad(x, pad_width, mode="constant", constant_values=None):
     """x with a border of one value.
 
     Args:
         x: tensor.
         pad_width: elements to add: (before, after) for every axis, one pair for all, or one integer for both.
         mode: `"constant"`, the only one so far.
-        constant_values: the value of the border.
+        constant_values: the value of the border, 0 by default.
 
     Raises:
         ValueError: for another mode, negative widths, or a wrong number of pairs.
@@ -117,21 +125,34 @@ def pad(x, pad_width, mode="constant", constant_values=0):
         >>> lm.ops.pad([1, 2], (1, 2)).numpy()
         array([0, 1, 2, 0, 0], dtype=int32)
     """
-    if mode != "constant":
-        raise ValueError(f'[pad] mode must be "constant". Received: mode={mode!r}.')
+    choice("pad", "mode", mode, ("constant",))
     x = tensor(x)
-    if isinstance(pad_width, int):
-        pad_width = ((pad_width, pad_width),)
-    elif len(pad_width) == 2 and isinstance(pad_width[0], int):
-        pad_width = (tuple(pad_width),)
-    pairs = list(pad_width) * (x.ndim if len(pad_width) == 1 else 1)
+    pairs = _pairs(pad_width)
+    pairs *= x.ndim if len(pairs) == 1 else 1
     before, after = tuple([p[0] for p in pairs]), tuple([p[1] for p in pairs])
-    core = _core.pad(x._core, before, after, float(constant_values or 0))
+    core = _core.pad(x._core, before, after, number("pad", "constant_values", constant_values or 0))
 
     def grad(dy, shape=x.shape):
         return getitem(dy, tuple([slice(b, b + n) for b, n in zip(before, shape)]))
 
     return record("pad", core, (x,), grad)
+
+
+def _pairs(pad_width):
+    """pad_width as a list of (before, after)."""
+    try:
+        flat = integers("pad", "pad_width", pad_width)
+        pairs = [flat * 2 if len(flat) == 1 else flat]
+    except TypeError:
+        if not isinstance(pad_width, (list, tuple)) and not getattr(pad_width, "ndim", 0):
+            raise
+        pairs = [integers("pad", "pad_width", p) for p in pad_width]
+    if any(len(p) != 2 for p in pairs):
+        raise ValueError(
+            "[pad] pad_width must be an integer, one pair, or a pair for every axis. "
+            f"Received: pad_width={pad_width!r}."
+        )
+    return pairs
 
 
 def flip(x, axis=None):
@@ -143,8 +164,8 @@ def flip(x, axis=None):
         array([3, 2, 1], dtype=int32)
     """
     x = tensor(x)
-    axes = range(x.ndim) if axis is None else [axis] if isinstance(axis, int) else axis
-    chosen = [range(x.ndim)[a] for a in axes]
+    axes = range(x.ndim) if axis is None else integers("flip", "axis", axis)
+    chosen = [axis_of("flip", a, x.ndim) for a in axes]
     return getitem(x, tuple([slice(None, None, -1 if i in chosen else None) for i in range(x.ndim)]))
 
 
@@ -161,7 +182,7 @@ def tile(x, repeats):
         array([1, 2, 1, 2], dtype=int32)
     """
     x = tensor(x)
-    counts = [repeats] if isinstance(repeats, int) else list(repeats)
+    counts = list(integers("tile", "repeats", repeats))
     counts = [1] * (x.ndim - len(counts)) + counts
     if len(counts) > x.ndim:
         x = reshape(x, (*[1] * (len(counts) - x.ndim), *x.shape))
@@ -187,13 +208,19 @@ def repeat(x, repeats, axis=None):
     x = tensor(x)
     if axis is None:
         x, axis = reshape(x, (-1,)), 0
-    axis = range(x.ndim)[axis]
-    if isinstance(repeats, int):
-        return _copies(x, axis, axis + 1, repeats)
+    axis, n = axis_of("repeat", axis, x.ndim), x.shape[axis]
+    counts = integers("repeat", "repeats", repeats)
+    if len(counts) == 1:
+        return _copies(x, axis, axis + 1, counts[0])
+    if len(counts) != n or min(counts) < 0 or sum(counts) >= 2**31:
+        raise ValueError(
+            "[repeat] needs one count >= 0 for each element of the axis, fewer than 2^31 in all. "
+            f"Received: repeats={repeats!r}, axis={axis}, x.shape={x.shape}."
+        )
     import numpy as np
 
-    counts = np.asarray(repeats)
-    return take(x, convert_to_tensor(np.repeat(np.arange(x.shape[axis]), counts)), axis)
+    positions = np.repeat(np.arange(n), counts)
+    return take(x, convert_to_tensor(positions), axis)
 
 
 def _copies(x, axis, at, count):

@@ -99,7 +99,7 @@ def dense(x, w, bias=None, activation=None):
         >>> lm.ops.linalg.dense([[1.0, 2.0]], [[3.0], [-4.0]], activation="relu").numpy()
         array([[0.]], dtype=float32)
     """
-    if activation not in _COMPOSED_GRAD:
+    if not isinstance(activation, (str, type(None))) or activation not in _COMPOSED_GRAD:
         raise ValueError(
             '[dense] only "relu", "sigmoid" and "tanh" are fused. '
             f"Received: activation={activation!r}. Apply others to the result."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .. import _core
 from ..autograd import mode, record
 from ..tensor import Tensor
+from .arguments import number, one_axis
 from .common import floating
 from .elementwise import rsqrt
 from .reduce import mean, sum
@@ -34,11 +35,11 @@ def batch_normalization(x, mean, variance, axis, offset=None, scale=None, epsilo
         >>> lm.ops.batch_normalization([[3.0]], mean=[1.0], variance=[4.0], axis=-1, epsilon=0.0).numpy()
         array([[1.]], dtype=float32)
     """
-    x, mean, variance = floating(x), floating(mean), floating(variance)
+    x, mean, variance, axis = floating(x), floating(mean), floating(variance), one_axis("batch_norm", axis)
     scale = None if scale is None else floating(scale)
     offset = None if offset is None else floating(offset)
     y, saved_mean, rstd = _core.batch_norm(
-        x._core, _of(scale), _of(offset), mean._core, variance._core, axis, 0.0, float(epsilon), False
+        x._core, _of(scale), _of(offset), mean._core, variance._core, axis, 0.0, number("batch_norm", "epsilon", epsilon), False
     )
 
     def grad(dy):
@@ -85,7 +86,7 @@ def batch_norm(x, moving_mean, moving_variance, gamma=None, beta=None, axis=-1, 
         >>> lm.ops.batch_norm([[1.0], [3.0]], None, None, epsilon=0.0).numpy().ravel()
         array([-1.,  1.], dtype=float32)
     """
-    x = floating(x)
+    x, axis = floating(x), one_axis("batch_norm", axis)
     gamma = None if gamma is None else floating(gamma)
     beta = None if beta is None else floating(beta)
     y, batch_mean, rstd = _core.batch_norm(
@@ -95,8 +96,8 @@ def batch_norm(x, moving_mean, moving_variance, gamma=None, beta=None, axis=-1, 
         _of(moving_mean),
         _of(moving_variance),
         axis,
-        float(momentum),
-        float(epsilon),
+        number("batch_norm", "momentum", momentum),
+        number("batch_norm", "epsilon", epsilon),
         True,
     )
 
@@ -113,6 +114,11 @@ def batch_norm(x, moving_mean, moving_variance, gamma=None, beta=None, axis=-1, 
 
 
 def _of(t):
+    if t is not None and not isinstance(t, Tensor):
+        raise TypeError(
+            "[batch_norm] moving_mean and moving_variance must be Variables, which are written in place, or None. "
+            f"Received: {type(t).__name__}."
+        )
     return None if t is None else t._core
 
 

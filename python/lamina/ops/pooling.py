@@ -5,6 +5,7 @@ from __future__ import annotations
 from .. import _core
 from ..autograd import record
 from ..tensor import Tensor
+from .arguments import choice, integers
 from .common import floating
 from .shape import expand_dims, squeeze, transpose
 
@@ -49,12 +50,8 @@ def average_pool(inputs, pool_size, strides=None, padding="valid", data_format=N
 
 def _pool(op, pool2d, inputs, pool_size, strides, padding, data_format):
     x = floating(inputs)
-    if padding not in ("valid", "same"):
-        raise ValueError(f'[{op}] padding must be "valid" or "same". Received: padding={padding!r}.')
-    if data_format not in (None, "channels_last", "channels_first"):
-        raise ValueError(
-            f'[{op}] data_format must be "channels_last" or "channels_first". Received: data_format={data_format!r}.'
-        )
+    choice(op, "padding", padding, ("valid", "same"))
+    choice(op, "data_format", data_format, (None, "channels_last", "channels_first"))
     if x.ndim not in (3, 4):
         raise ValueError(
             f"[{op}] needs (batch, steps, channels) or (batch, height, width, channels). "
@@ -74,8 +71,10 @@ def _pool(op, pool2d, inputs, pool_size, strides, padding, data_format):
 
 
 def _per_axis(op, name, value, spatial):
-    values = (value,) * spatial if isinstance(value, int) else tuple(value)
-    if len(values) != spatial or not all(isinstance(v, int) for v in values):
+    values = integers(op, name, value)
+    if len(values) == 1:
+        values *= spatial
+    if len(values) != spatial:
         raise ValueError(f"[{op}] {name} must be an integer or {spatial} of them. Received: {name}={value!r}.")
     return values
 

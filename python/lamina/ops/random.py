@@ -9,12 +9,13 @@ from __future__ import annotations
 from .. import _core
 from ..autograd import record
 from ..random_state import generator_of
-from ..tensor import Tensor
+from ..tensor import FLOATING, Tensor, checked_dtype
+from .arguments import integer, integers, number
 from .common import cast, floating, tensor
 from .elementwise import log
 from .indexing import take
 from .reduce import argmax
-from .shape import expand_dims, zeros_like
+from .shape import axis_of, expand_dims, zeros_like
 
 
 def uniform(shape, minval=0.0, maxval=1.0, dtype=None, seed=None):
@@ -39,10 +40,10 @@ def uniform(shape, minval=0.0, maxval=1.0, dtype=None, seed=None):
         >>> bool(0 <= x.min() and x.max() < 1)
         True
     """
-    dtype = dtype or "float32"
+    dtype = checked_dtype(dtype or "float32")
     if dtype.startswith(("int", "uint")):
-        return randint(shape, int(minval), int(maxval), dtype, seed)
-    return _floats(_core.random_uniform, shape, float(minval), float(maxval), dtype, seed)
+        return randint(shape, minval, maxval, dtype, seed)
+    return _floats(_core.random_uniform, shape, number("uniform", "minval", minval), number("uniform", "maxval", maxval), dtype, seed)
 
 
 def normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
@@ -60,7 +61,8 @@ def normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
         >>> abs(float(lm.ops.random.normal((10000,), seed=0).numpy().mean())) < 0.05
         True
     """
-    return _floats(_core.random_normal, shape, float(mean), float(stddev), dtype, seed)
+    mean, stddev = number("normal", "mean", mean), number("normal", "stddev", stddev)
+    return _floats(_core.random_normal, shape, mean, stddev, dtype, seed)
 
 
 def truncated_normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
@@ -73,7 +75,8 @@ def truncated_normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
         >>> bool(abs(lm.ops.random.truncated_normal((1000,), seed=0).numpy()).max() <= 2)
         True
     """
-    return _floats(_core.random_truncated_normal, shape, float(mean), float(stddev), dtype, seed)
+    mean, stddev = number("truncated_normal", "mean", mean), number("truncated_normal", "stddev", stddev)
+    return _floats(_core.random_truncated_normal, shape, mean, stddev, dtype, seed)
 
 
 def randint(shape, minval, maxval, dtype="int32", seed=None):
@@ -84,8 +87,12 @@ def randint(shape, minval, maxval, dtype="int32", seed=None):
         >>> set(lm.ops.random.randint((100,), 0, 3, seed=0).numpy().tolist())
         {0, 1, 2}
     """
+    dtype = checked_dtype(dtype)
     kind = dtype if dtype in ("int32", "int64") else "int32"
-    y = _draw(seed, lambda state: _core.random_integers(state, _shape(shape), kind, int(minval), int(maxval)))
+    low, high = (_whole("randint", n, v) for n, v in (("minval", minval), ("maxval", maxval)))
+    if dtype in ("uint8", "int8") and not (-128 if dtype == "int8" else 0) <= low < high <= (128 if dtype == "int8" else 256):
+        raise ValueError(f"[randint] needs minval < maxval in the range of {dtype}. Received: minval={low}, maxval={high}.")
+    y = _draw(seed, lambda state: _core.random_integers(state, _shape(shape), kind, low, high))
     return cast(y, dtype)
 
 
@@ -100,7 +107,8 @@ def bernoulli(shape, p=0.5, dtype="bool", seed=None):
         >>> bool(lm.ops.random.bernoulli((4,), 1.0).numpy().all())
         True
     """
-    return cast(_draw(seed, lambda state: _core.random_bernoulli(state, _shape(shape), float(p))), dtype)
+    p, dtype = number("bernoulli", "p", p), checked_dtype(dtype)
+    return cast(_draw(seed, lambda state: _core.random_bernoulli(state, _shape(shape), p)), dtype)
 
 
 def permutation(n, seed=None):
@@ -111,7 +119,8 @@ def permutation(n, seed=None):
         >>> sorted(lm.ops.random.permutation(4, seed=0).numpy().tolist())
         [0, 1, 2, 3]
     """
-    return _draw(seed, lambda state: _core.random_permutation(state, int(n)))
+    n = integer("permutation", "n", n)
+    return _draw(seed, lambda state: _core.random_permutation(state, n))
 
 
 def shuffle(x, axis=0, seed=None):
@@ -123,6 +132,7 @@ def shuffle(x, axis=0, seed=None):
         [1, 2, 3]
     """
     x = tensor(x)
+    axis = axis_of("shuffle", axis, x.ndim)
     return take(x, permutation(x.shape[axis], seed), axis)
 
 
@@ -147,6 +157,7 @@ def categorical(logits, num_samples, dtype="int32", seed=None):
     if logits.ndim != 2:
         raise ValueError(f"[categorical] needs logits of shape (batch, classes). Received: shape={logits.shape}.")
     batch, classes = logits.shape
+    num_samples = integer("categorical", "num_samples", num_samples)
     u = uniform((batch, num_samples, classes), 1e-30, 1.0, logits.dtype, seed)
     return cast(argmax(expand_dims(logits, 1) - log(-log(u)), axis=-1), dtype)
 
@@ -174,7 +185,7 @@ def dropout(inputs, rate, noise_shape=None, seed=None):
         >>> sorted(set(lm.ops.random.dropout(lm.ops.ones((100,)), 0.5, seed=0).numpy().tolist()))
         [0.0, 2.0]
     """
-    x, rate = floating(inputs), float(rate)
+    x, rate = floating(inputs), number("dropout", "rate", rate)
     if not 0.0 <= rate <= 1.0:
         raise ValueError(f"[dropout] rate must be from 0 to 1. Received: rate={rate}.")
     if rate == 0.0 or x._core.is_symbolic:
@@ -182,7 +193,7 @@ def dropout(inputs, rate, noise_shape=None, seed=None):
     if rate == 1.0:
         return zeros_like(x)
     if noise_shape is not None:
-        shape = tuple(n if m is None else m for m, n in zip(noise_shape, x.shape))
+        shape = tuple(n if m is None else m for m, n in zip(integers("dropout", "noise_shape", noise_shape, True), x.shape))
         return x * (bernoulli(shape, 1.0 - rate, x.dtype, seed) * (1.0 / (1.0 - rate)))
     state = generator_of(seed).state._core
     y, drawn = _core.dropout(x._core, state, rate)
@@ -208,10 +219,22 @@ def _draw(seed, kernel):
 
 
 def _floats(kernel, shape, a, b, dtype, seed):
-    dtype = dtype or "float32"
+    dtype = checked_dtype(dtype or "float32")
+    if dtype not in FLOATING:
+        raise ValueError(f"[random] dtype must be a floating type. Received: dtype={dtype!r}.")
     kind = "float64" if dtype == "float64" else "float32"
     return cast(_draw(seed, lambda state: kernel(state, _shape(shape), kind, a, b)), dtype)
 
 
 def _shape(shape):
-    return (shape,) if isinstance(shape, int) else tuple(shape)
+    return integers("random", "shape", shape)
+
+
+def _whole(op, name, value):
+    """An int in the range of int64; whole floats count, as in Keras."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    value = integer(op, name, value)
+    if not -(2**63) <= value < 2**63:
+        raise ValueError(f"[{op}] {name} must fit int64. Received: {name}={value}.")
+    return value

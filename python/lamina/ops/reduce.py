@@ -11,13 +11,11 @@ from .. import _core
 from ..autograd import mode, record
 from ..tensor import FLOATING, Tensor
 from .arithmetic import divide, equal, where
+from .arguments import axes as axes_of
+from .arguments import flag, one_axis
 from .common import broadcast_to, cast, floating, tensor
 from .elementwise import exp, isfinite, log, sqrt
 from .shape import eye, reshape, stop_gradient, transpose
-
-
-def _axes(axis):
-    return axis if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
 
 
 def _reduced(axes, ndim):
@@ -61,8 +59,8 @@ def sum(x, axis=None, keepdims=False):
         >>> lm.ops.sum([[1.0, 2.0], [3.0, 4.0]], axis=0).numpy()
         array([4., 6.], dtype=float32)
     """
-    x, axes = tensor(x), _axes(axis)
-    y = _core.sum(x._core, axes, keepdims)
+    x, axes = tensor(x), axes_of("sum", axis)
+    y = _core.sum(x._core, axes, flag("sum", "keepdims", keepdims))
     return record("sum", y, (x,), lambda dy, shape=x.shape: _spread(dy, shape, axes))
 
 
@@ -74,8 +72,8 @@ def mean(x, axis=None, keepdims=False):
         >>> lm.ops.mean([[1.0, 2.0], [3.0, 4.0]]).numpy()
         array(2.5, dtype=float32)
     """
-    x, axes = tensor(x), _axes(axis)
-    y = _core.mean(x._core, axes, keepdims)
+    x, axes = tensor(x), axes_of("mean", axis)
+    y = _core.mean(x._core, axes, flag("mean", "keepdims", keepdims))
     if x.dtype not in FLOATING:
         return Tensor(y)
 
@@ -93,8 +91,8 @@ def prod(x, axis=None, keepdims=False):
         >>> lm.ops.prod([2.0, 3.0]).numpy()
         array(6., dtype=float32)
     """
-    x, axes = tensor(x), _axes(axis)
-    y = _core.prod(x._core, axes, keepdims)
+    x, axes = tensor(x), axes_of("prod", axis)
+    y = _core.prod(x._core, axes, flag("prod", "keepdims", keepdims))
 
     def grad(dy):
         return _prod_grad_recorded(dy, x, axes) if mode.enabled else _prod_grad(dy, x, axes)
@@ -125,14 +123,14 @@ def _prod_grad_recorded(dy, x, axes):
 
 
 def _extreme(op, kernel, x, axis, keepdims):
-    x, axes = tensor(x), _axes(axis)
+    x, axes = tensor(x), axes_of(op, axis)
 
     def grad(dy, y):
         # Elements that share the extreme value share its gradient, as in TensorFlow.
         ties = cast(equal(x, reshape(y, _kept_shape(x.shape, axes))), dy.dtype)
         return ties * _spread(divide(dy, reshape(sum(ties, axes), dy.shape)), x.shape, axes)
 
-    return record(op, kernel(x._core, axes, keepdims), (x,), grad, saved=(x,), output=True)
+    return record(op, kernel(x._core, axes, flag(op, "keepdims", keepdims)), (x,), grad, saved=(x,), output=True)
 
 
 def max(x, axis=None, keepdims=False):
@@ -146,7 +144,7 @@ def max(x, axis=None, keepdims=False):
         >>> lm.ops.max([[1, 5], [7, 2]], axis=1).numpy()
         array([5, 7], dtype=int32)
     """
-    return _extreme("max", _core.max, x, axis, keepdims)
+    return _extreme("max", _core.max, x, axis, flag("max", "keepdims", keepdims))
 
 
 def min(x, axis=None, keepdims=False):
@@ -160,7 +158,7 @@ def min(x, axis=None, keepdims=False):
         >>> lm.ops.min([[1, 5], [7, 2]], axis=1).numpy()
         array([1, 2], dtype=int32)
     """
-    return _extreme("min", _core.min, x, axis, keepdims)
+    return _extreme("min", _core.min, x, axis, flag("min", "keepdims", keepdims))
 
 
 amax, amin = max, min
@@ -174,7 +172,7 @@ def any(x, axis=None, keepdims=False):
         >>> bool(lm.ops.any([False, True]))
         True
     """
-    return Tensor(_core.any(tensor(x)._core, _axes(axis), keepdims))
+    return Tensor(_core.any(tensor(x)._core, axes_of("any", axis), flag("any", "keepdims", keepdims)))
 
 
 def all(x, axis=None, keepdims=False):
@@ -185,7 +183,7 @@ def all(x, axis=None, keepdims=False):
         >>> bool(lm.ops.all([False, True]))
         False
     """
-    return Tensor(_core.all(tensor(x)._core, _axes(axis), keepdims))
+    return Tensor(_core.all(tensor(x)._core, axes_of("all", axis), flag("all", "keepdims", keepdims)))
 
 
 def argmax(x, axis=None, keepdims=False):
@@ -204,7 +202,8 @@ def argmax(x, axis=None, keepdims=False):
         >>> lm.ops.argmax([[1, 5], [7, 2]], axis=1).numpy()
         array([1, 0], dtype=int32)
     """
-    return Tensor(_core.argmax(tensor(x)._core, axis, keepdims))
+    axis = None if axis is None else one_axis("argmax", axis)
+    return Tensor(_core.argmax(tensor(x)._core, axis, flag("argmax", "keepdims", keepdims)))
 
 
 def argmin(x, axis=None, keepdims=False):
@@ -215,7 +214,8 @@ def argmin(x, axis=None, keepdims=False):
         >>> lm.ops.argmin([[1, 5], [7, 2]], axis=1).numpy()
         array([0, 1], dtype=int32)
     """
-    return Tensor(_core.argmin(tensor(x)._core, axis, keepdims))
+    axis = None if axis is None else one_axis("argmin", axis)
+    return Tensor(_core.argmin(tensor(x)._core, axis, flag("argmin", "keepdims", keepdims)))
 
 
 def var(x, axis=None, keepdims=False):
@@ -250,10 +250,10 @@ def logsumexp(x, axis=None, keepdims=False):
         >>> lm.ops.logsumexp([1000.0, 1000.0]).numpy()
         array(1000.6932, dtype=float32)
     """
-    x, axes = floating(x), _axes(axis)
+    x, axes = floating(x), axes_of("logsumexp", axis)
     top = max(stop_gradient(x), axes, keepdims=True)
     top = where(isfinite(top), top, 0.0)
     y = log(sum(exp(x - top), axes, keepdims=True)) + top
     return (
-        y if keepdims else reshape(y, [n for i, n in enumerate(x.shape) if i not in _reduced(axes, x.ndim)])
+        y if flag("logsumexp", "keepdims", keepdims) else reshape(y, [n for i, n in enumerate(x.shape) if i not in _reduced(axes, x.ndim)])
     )

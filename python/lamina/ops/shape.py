@@ -5,10 +5,13 @@ from __future__ import annotations
 from .. import _core
 from ..autograd import record
 from ..tensor import Tensor, checked_dtype
+from .arguments import flag, integer, integers, number, one_axis, real
 from .common import broadcast_to, tensor
 
 
-def _axis(op, axis, ndim):
+def axis_of(op, axis, ndim):
+    """The axis counted from the front."""
+    axis = one_axis(op, axis)
     if not -ndim <= axis < ndim:
         raise IndexError(
             f"[{op}] axis is out of range; expected {-ndim} <= axis < {ndim}. Received: axis={axis}."
@@ -35,7 +38,7 @@ def reshape(x, newshape):
         (2, 3)
     """
     x = tensor(x)
-    shape = (newshape,) if isinstance(newshape, int) else tuple(newshape)
+    shape = integers("reshape", "newshape", newshape, unknown=True)
     return record("reshape", _core.reshape(x._core, shape), (x,), lambda dy, back=x.shape: reshape(dy, back))
 
 
@@ -52,7 +55,7 @@ def transpose(x, axes=None):
         (3, 2)
     """
     x = tensor(x)
-    order = tuple(range(x.ndim))[::-1] if axes is None else tuple(axes)
+    order = tuple(range(x.ndim))[::-1] if axes is None else integers("transpose", "axes", axes)
 
     def grad(dy):
         inverse = [0] * len(order)
@@ -67,7 +70,7 @@ def swapaxes(x, axis1, axis2):
     """Exchanges two axes, as a view."""
     x = tensor(x)
     order = list(range(x.ndim))
-    a, b = _axis("swapaxes", axis1, x.ndim), _axis("swapaxes", axis2, x.ndim)
+    a, b = axis_of("swapaxes", axis1, x.ndim), axis_of("swapaxes", axis2, x.ndim)
     order[a], order[b] = b, a
     return transpose(x, order)
 
@@ -76,7 +79,7 @@ def moveaxis(x, source, destination):
     """Moves one axis to another place, as a view."""
     x = tensor(x)
     order = list(range(x.ndim))
-    order.insert(_axis("moveaxis", destination, x.ndim), order.pop(_axis("moveaxis", source, x.ndim)))
+    order.insert(axis_of("moveaxis", destination, x.ndim), order.pop(axis_of("moveaxis", source, x.ndim)))
     return transpose(x, order)
 
 
@@ -90,7 +93,7 @@ def expand_dims(x, axis):
     """
     x = tensor(x)
     shape = list(x.shape)
-    shape.insert(_axis("expand_dims", axis, x.ndim + 1), 1)
+    shape.insert(axis_of("expand_dims", axis, x.ndim + 1), 1)
     return _same_elements("expand_dims", x, shape)
 
 
@@ -104,7 +107,7 @@ def squeeze(x, axis=None):
     if axis is None:
         drop = {i for i, n in enumerate(x.shape) if n == 1}
     else:
-        drop = {_axis("squeeze", a, x.ndim) for a in ((axis,) if isinstance(axis, int) else axis)}
+        drop = {axis_of("squeeze", a, x.ndim) for a in integers("squeeze", "axis", axis)}
         for a in drop:
             if x.shape[a] not in (1, None):
                 raise ValueError(
@@ -137,7 +140,10 @@ def getitem(x, index):
     given = sum(item is not None and item is not Ellipsis for item in items)
     if given > x.ndim:
         raise IndexError(f"[getitem] has too many indices. Received: {given} for a tensor of shape {x.shape}.")
-    if Ellipsis not in [item for item in items if item is Ellipsis]:
+    dots = sum(item is Ellipsis for item in items)
+    if dots > 1:
+        raise IndexError(f"[getitem] `...` may stand once. Received: {dots} of them.")
+    if not dots:
         items = (*items, Ellipsis)
     core, shape, axis = x._core, [], 0
     cuts = []  # (axis, start, stop, step) of the view, before axes are dropped and added
@@ -151,7 +157,10 @@ def getitem(x, index):
         elif isinstance(item, slice):
             if core.shape[axis] is None:
                 raise IndexError(f"[getitem] cannot cut an axis of unknown size. Received: x.shape={x.shape}.")
-            cut = (axis, *item.indices(core.shape[axis]))
+            try:
+                cut = (axis, *item.indices(core.shape[axis]))
+            except (TypeError, ValueError) as error:
+                raise IndexError(f"[getitem] {error}. Received: {item}.") from None
             core = core.slice(*cut)
             cuts.append(cut)
             shape.append(core.shape[axis])
@@ -211,7 +220,7 @@ def flatten(x):
     return reshape(x, (-1,))
 
 
-def zeros(shape, dtype="float32"):
+def zeros(shape, dtype=None):
     """A tensor of zeros.
 
     Example:
@@ -222,35 +231,36 @@ def zeros(shape, dtype="float32"):
     return full(shape, 0.0, dtype)
 
 
-def ones(shape, dtype="float32"):
+def ones(shape, dtype=None):
     """A tensor of ones."""
     return full(shape, 1.0, dtype)
 
 
-def full(shape, fill_value, dtype="float32"):
+def full(shape, fill_value, dtype=None):
     """A tensor with one value everywhere.
 
     Args:
         shape: tuple of sizes >= 0, or one size.
         fill_value: number.
-        dtype: element type.
+        dtype: element type, float32 by default.
 
     Raises:
         ValueError: for a negative size, an unknown dtype, or a value that is not a number.
+        TypeError: for sizes that are not integers.
 
     Example:
         >>> import lamina as lm
         >>> lm.ops.full((2,), 7, dtype="int32").numpy()
         array([7, 7], dtype=int32)
     """
-    shape = (shape,) if hasattr(shape, "__index__") else tuple(shape)
-    if any(not hasattr(n, "__index__") or n.__index__() < 0 for n in shape):
+    shape = integers("full", "shape", shape)
+    if any(n < 0 for n in shape):
         raise ValueError(f"[full] shape must hold integers >= 0. Received: shape={shape}.")
     try:
-        value = float(fill_value)
-    except (TypeError, ValueError):
-        raise ValueError(f"[full] fill_value must be a number. Received: fill_value={fill_value!r}.") from None
-    return Tensor(_core.full(shape, value, checked_dtype(dtype)))
+        value = number("full", "fill_value", fill_value)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+    return Tensor(_core.full(shape, value, checked_dtype(dtype or "float32")))
 
 
 def zeros_like(x, dtype=None):
@@ -265,8 +275,8 @@ def ones_like(x, dtype=None):
     return full(x.shape, 1.0, dtype or x.dtype)
 
 
-def arange(start, stop=None, step=1, dtype=None):
-    """Evenly spaced numbers in [start, stop), int32 for integers and float32 otherwise.
+def arange(start, stop=None, step=None, dtype=None):
+    """Evenly spaced numbers in [start, stop), int32 (int64 for large ones) for integers and float32 otherwise.
 
     Example:
         >>> import lamina as lm
@@ -277,28 +287,51 @@ def arange(start, stop=None, step=1, dtype=None):
 
     from .common import cast
 
-    values = np.arange(start) if stop is None else np.arange(start, stop, step)
-    return cast(tensor(values), dtype or ("float32" if values.dtype.kind == "f" else "int32"))
+    start = real("arange", "start", start)
+    start, stop = (0, start) if stop is None else (start, real("arange", "stop", stop))
+    step = 1 if step is None else real("arange", "step", step)
+    if not step or not abs(count := (stop - start) / step) < 2.0**31:
+        raise ValueError(
+            "[arange] needs fewer than 2^31 numbers, a step that is not 0, and finite bounds. "
+            f"Received: start={start!r}, stop={stop!r}, step={step!r}."
+        )
+    values = np.arange(start, stop, step) if count > 0 else np.arange(0, type(start + step)(0))
+    whole = "int32" if max(abs(start), abs(stop)) < 2**31 else "int64"
+    return cast(tensor(values), dtype or ("float32" if values.dtype.kind == "f" else whole))
 
 
-def eye(n, m=None, dtype="float32"):
-    """The identity matrix, n x m (m = n by default)."""
+def eye(N, M=None, k=0, dtype=None):
+    """A matrix [N, M] (M = N by default) with ones on its k-th diagonal, above the main one for k > 0."""
     import numpy as np
 
-    return tensor(np.eye(n, m, dtype=dtype))
+    from .common import cast
+
+    N = integer("eye", "N", N)
+    M, k = N if M is None else integer("eye", "M", M), integer("eye", "k", k)
+    matrix = zeros((N, M), "uint8").numpy().copy()
+    if -N < k < M:
+        i = np.arange(max(0, -k), min(N, M - k))
+        matrix[i, i + k] = 1
+    return cast(tensor(matrix), dtype or "float32")
 
 
-def linspace(start, stop, num=50, dtype="float32"):
-    """`num` evenly spaced numbers from start to stop, both included."""
+def linspace(start, stop, num=50, endpoint=True, *, dtype=None):
+    """`num` evenly spaced numbers from start to stop, which is the last of them where endpoint is true."""
     import numpy as np
 
-    return tensor(np.linspace(start, stop, num).astype(dtype))
+    from .common import cast
+
+    start, stop = number("linspace", "start", start), number("linspace", "stop", stop)
+    num = integer("linspace", "num", num)
+    if not 0 <= num < 2**31:
+        raise ValueError(f"[linspace] num must be from 0 to 2^31 - 1. Received: num={num}.")
+    values = np.linspace(start, stop, num, flag("linspace", "endpoint", endpoint))
+    return cast(tensor(values), dtype or "float32")
 
 
-def stop_gradient(x):
+def stop_gradient(variable):
     """The same values as a constant: no gradient passes."""
-    x = tensor(x)
-    return Tensor(x._core)
+    return Tensor(tensor(variable)._core)
 
 
 def shape(x):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from .. import _core
 from ..autograd import fused_grad, record
 from ..tensor import Tensor
+from .arguments import axes, one_axis
 from .common import floating
 from .elementwise import exp
 from .reduce import sum
-from .shape import reshape, transpose
+from .shape import axis_of, reshape, transpose
 
 
 def softmax(x, axis=-1):
@@ -30,8 +31,10 @@ def softmax(x, axis=-1):
         array([0.5, 0.5], dtype=float32)
     """
     x = floating(x)
-    if not isinstance(axis, int):
-        return _over_axes(softmax, x, axis)
+    if type(axis) is not int:
+        if axis is None or isinstance(axis, (list, tuple)):
+            return _over_axes(softmax, x, axes("softmax", axis))
+        axis = one_axis("softmax", axis)
 
     def grad(dy, y):
         return fused_grad(
@@ -53,8 +56,10 @@ def log_softmax(x, axis=-1):
         array([-0.6931472, -0.6931472], dtype=float32)
     """
     x = floating(x)
-    if not isinstance(axis, int):
-        return _over_axes(log_softmax, x, axis)
+    if type(axis) is not int:
+        if axis is None or isinstance(axis, (list, tuple)):
+            return _over_axes(log_softmax, x, axes("log_softmax", axis))
+        axis = one_axis("log_softmax", axis)
 
     def grad(dy, y):
         return fused_grad(
@@ -67,11 +72,11 @@ def log_softmax(x, axis=-1):
     return record("log_softmax", _core.log_softmax(x._core, axis), (x,), grad, output=True)
 
 
-def _over_axes(f, x, axes):
+def _over_axes(f, x, along):
     """f along several axes as along one."""
+    chosen = range(x.ndim) if along is None else [axis_of(f.__name__, a, x.ndim) for a in along]
     if x._core.is_symbolic:
         return Tensor(x._core, x._source)
-    chosen = range(x.ndim) if axes is None else [a % x.ndim for a in axes]
     order = [i for i in range(x.ndim) if i not in chosen] + list(chosen)
     shape = [x.shape[i] for i in order]
     lines = reshape(transpose(x, order), (*shape[: x.ndim - len(chosen)], -1))

@@ -36,6 +36,7 @@ class Adam(Optimizer):
         clipnorm=None,
         clipvalue=None,
         global_clipnorm=None,
+        *,
         name="adam",
     ):
         for key, value in (("beta_1", beta_1), ("beta_2", beta_2)):
@@ -43,7 +44,7 @@ class Adam(Optimizer):
                 raise ValueError(f"[{name}] {key} is a number in [0, 1). Received: {key}={value!r}.")
         self.beta_1, self.beta_2, self.epsilon, self.amsgrad = beta_1, beta_2, epsilon, bool(amsgrad)
         self.slots = ("momentum", "velocity", "velocity_hat") if amsgrad else ("momentum", "velocity")
-        super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name)
+        super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name=name)
 
     def update(self, parameters, gradients, slots, weight_decay):
         _core.adam(
@@ -87,6 +88,7 @@ class AdamW(Adam):
         clipnorm=None,
         clipvalue=None,
         global_clipnorm=None,
+        *,
         name="adamw",
     ):
         super().__init__(
@@ -99,5 +101,5 @@ class AdamW(Adam):
             clipnorm,
             clipvalue,
             global_clipnorm,
-            name,
+            name=name,
         )

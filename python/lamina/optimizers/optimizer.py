@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from .. import _core
+from ..ops.arguments import number as number_of
 from ..tensor import Tensor, Variable, convert_to_tensor
 from ..utils.naming import to_snake_case
 from ..utils.warning import warn
@@ -41,7 +42,7 @@ class Optimizer:
     slots: tuple[str, ...] = ()
 
     def __init__(
-        self, learning_rate, weight_decay=None, clipnorm=None, clipvalue=None, global_clipnorm=None, name=None
+        self, learning_rate, weight_decay=None, clipnorm=None, clipvalue=None, global_clipnorm=None, *, name=None
     ):
         self.name = name or to_snake_case(type(self).__name__)
         given = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
@@ -77,7 +78,7 @@ class Optimizer:
         if isinstance(value, LearningRateSchedule) or (callable(value) and not isinstance(value, Tensor)):
             self._schedule = value
             return
-        number = float(value)
+        number = number_of(self.name, "learning_rate", value)
         if not number >= 0:
             raise ValueError(
                 f"[{self.name}] learning_rate is a number of at least 0. Received: learning_rate={value!r}."
@@ -137,8 +138,10 @@ class Optimizer:
         Args:
             grads_and_vars: pairs (gradient, Variable), `zip(gradients, model.trainable_variables)` say.
         """
-        pairs = list(grads_and_vars)
+        pairs = list(grads_and_vars) if hasattr(grads_and_vars, "__iter__") else [(grads_and_vars,)]
         for pair in pairs:
+            if not isinstance(pair, (tuple, list)):
+                pair = (pair,)
             if len(pair) != 2 or not isinstance(pair[1], Variable):
                 raise TypeError(
                     f"[{self.name}] apply_gradients takes pairs (gradient, Variable). "

@@ -30,13 +30,14 @@ class SGD(Optimizer):
         clipnorm=None,
         clipvalue=None,
         global_clipnorm=None,
+        *,
         name="SGD",
     ):
         if isinstance(momentum, bool) or not isinstance(momentum, (int, float)) or not 0 <= momentum <= 1:
             raise ValueError(f"[{name}] momentum is a number from 0 to 1. Received: momentum={momentum!r}.")
         self.momentum, self.nesterov = momentum, bool(nesterov)
         self.slots = ("momentum",) if momentum else ()
-        super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name)
+        super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name=name)
 
     def update(self, parameters, gradients, slots, weight_decay):
         _core.sgd(

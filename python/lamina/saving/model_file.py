@@ -178,7 +178,7 @@ def _require_built(where, model):
 
 
 def _target(where, filepath, overwrite):
-    path = os.fspath(filepath)
+    path = _path(where, filepath)
     if not path.endswith(_SUFFIX):
         raise ValueError(
             f'[{where}] files end in "{_SUFFIX}". Received: filepath={path!r}. '
@@ -186,11 +186,21 @@ def _target(where, filepath, overwrite):
         )
     if not overwrite and os.path.exists(path):
         raise FileExistsError(f"[{where}] the file exists. Received: filepath={path!r}, overwrite=False.")
+    if not os.path.isdir(os.path.dirname(path) or "."):
+        raise FileNotFoundError(f"[{where}] there is no such directory. Received: filepath={path!r}.")
     return path
 
 
+def _path(where, filepath):
+    if not isinstance(filepath, (str, os.PathLike)):
+        raise TypeError(f"[{where}] needs a path. Received: filepath={filepath!r}.")
+    return os.fspath(filepath)
+
+
 def _read(where, filepath):
-    path = os.fspath(filepath)
+    path = _path(where, filepath)
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"[{where}] needs a file, not a directory. Received: filepath={path!r}.")
     if not os.path.isfile(path):
         raise FileNotFoundError(f"[{where}] there is no such file. Received: filepath={path!r}.")
     with open(path, "rb") as file:

@@ -19,7 +19,7 @@ def to_tensors(tree, dtype=None):
     if type(tree) is np.ndarray:
         if tree.dtype.kind == "f" and dtype is not None and tree.dtype.name != dtype and dtype != "bfloat16":
             tree = tree.astype(dtype)
-        if tree.dtype.name in _BORROWED and tree.dtype.isnative and tree.flags.c_contiguous:
+        if tree.dtype.name in _BORROWED and tree.dtype.isnative and tree.flags.c_contiguous and tree.flags.aligned:
             return Tensor(_core.from_buffer(tree))
         return convert_to_tensor(tree)
     if tree is None:
@@ -40,6 +40,13 @@ def count(tree):
     return len(first)
 
 
+def _is_weight(key, weight):
+    try:
+        return not isinstance(key, (str, float)) and 0 <= key.__index__() < 2**31 and 0 <= float(weight) < np.inf
+    except (TypeError, ValueError, AttributeError):
+        return False
+
+
 def class_weights(y, class_weight, sample_weight):
     """Weights of samples by their class, times what weights they have.
 
@@ -56,6 +63,11 @@ def class_weights(y, class_weight, sample_weight):
     """
     if class_weight is None:
         return sample_weight
+    if not isinstance(class_weight, dict) or not all(_is_weight(k, w) for k, w in class_weight.items()):
+        raise ValueError(
+            "[fit] class_weight must be a dict from class id to a finite weight of at least 0. "
+            f"Received: class_weight={class_weight!r}."
+        )
     targets = list(parts(y).values())
     ids = np.asarray(targets[0]) if len(targets) == 1 else None
     if ids is not None and ids.ndim == 2:

@@ -9,6 +9,7 @@ import numpy as np
 from ..autograd import no_grad
 from ..tensor import Tensor
 from . import checks
+from ..ops.arguments import integer
 from .batches import class_weights, to_tensors
 from .callbacks import CallbackList, History, as_list
 from .progress import ProgressBar, resolve_verbose
@@ -44,7 +45,7 @@ def fit(model, request):
     if request.validation_split and validation is None:
         (x, y, weight), validation = train_validation_split((x, y, weight), request.validation_split, "fit")
     data = batches(
-        x, y, weight, request.batch_size, bool(request.shuffle), epoch=int(request.initial_epoch), where="fit"
+        x, y, weight, request.batch_size, bool(request.shuffle), epoch=integer("fit", "initial_epoch", request.initial_epoch), where="fit"
     )
     steps = _steps("steps_per_epoch", request.steps_per_epoch, data, "fit")
     if is_arrays(x):
@@ -63,7 +64,7 @@ def fit(model, request):
     with run:
         run.call("on_train_begin", {})
         logs: dict[str, float] = {}
-        for epoch in range(int(request.initial_epoch), epochs):
+        for epoch in range(integer("fit", "initial_epoch", request.initial_epoch), epochs):
             run.call("on_epoch_begin", epoch, {})
             source = data.iterate(epoch) if stream is None else stream.take(steps)
             logs = _train_epoch(model, source, request.class_weight, run)
@@ -173,6 +174,8 @@ def one_batch(model, x, y, sample_weight, class_weight=None):
     """A batch given by the user, checked and as tensors."""
     from ..data.adapters import batches
 
+    if np.ndim(x) == 0 and not isinstance(x, (tuple, list, dict)):
+        raise TypeError(f"[train_on_batch] needs inputs of shape [batch, ...]. Received: {type(x).__name__}.")
     rows = len(np.asarray(x)) if not isinstance(x, (tuple, list, dict)) else None
     source = batches(x, y, sample_weight, batch_size=rows or _MAX_ROWS, where="train_on_batch")
     x, y, weight = next(iter(source))
@@ -268,4 +271,6 @@ def _validation(data):
 
 
 def _is_due(frequency, epoch):
+    if not isinstance(frequency, (list, tuple)) and integer("fit", "validation_freq", frequency) < 1:
+        raise ValueError(f"[fit] validation_freq must be at least 1. Received: validation_freq={frequency}.")
     return epoch + 1 in frequency if isinstance(frequency, (list, tuple)) else (epoch + 1) % frequency == 0

@@ -26,16 +26,18 @@ class Trainer(Steps):
             return_dict: return {name: value}.
 
         Returns:
-            Loss, or [loss, metrics ...] where there are metrics, so far; `reset_metrics` starts anew.
+            Loss, or [loss, metrics ...] where there are metrics, of this batch alone.
         """
         self._require_compiled("train_on_batch", training=True)
         self.__dict__["_parts"] = None
+        self.reset_metrics()
         return _as_results(self.train_step(loop.one_batch(self, x, y, sample_weight, class_weight)), return_dict)
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
         """Evaluates one batch; arguments and results as `train_on_batch`."""
         self._require_compiled("test_on_batch")
         self.__dict__["_parts"] = None
+        self.reset_metrics()
         return _as_results(self.test_step(loop.one_batch(self, x, y, sample_weight)), return_dict)
 
     def predict_on_batch(self, x):

@@ -28,7 +28,7 @@ def set_random_seed(seed):
     from .. import random_state
     from ..data import seeding
 
-    if isinstance(seed, bool) or not hasattr(seed, "__index__"):
+    if isinstance(seed, bool) or not hasattr(seed, "__index__") or getattr(seed, "ndim", 0):
         raise TypeError(f"[set_random_seed] seed is an integer. Received: seed={seed!r}.")
     number = seed.__index__()
     if not 0 <= number < 2**32:
