@@ -68,7 +68,12 @@ ROWS = [
     ("linspace -1", lambda: ops.linspace(0, 1, -1), ValueError, r"\[linspace\] num must be.*Received"),
     ("rank 9", lambda: lm.from_numpy(np.zeros((1,) * 9, "float32")), ValueError, r"at most 8 axes.*Received"),
     ("dates", lambda: lm.from_numpy(np.array(["2020"], "M8[D]")), TypeError, r"\[from_numpy\] needs numbers.*Received"),
-    ("unaligned", lambda: lm.from_numpy(np.zeros(9, "u1")[1:].view("f4")), ValueError, r"\[from_numpy\] memory must lie"),
+    (
+        "unaligned",
+        lambda: lm.from_numpy(np.zeros(9, "u1")[1:].view("f4")),
+        ValueError,
+        r"\[from_numpy\] memory must lie",
+    ),
     ("no dlpack", lambda: lm.from_dlpack([1]), TypeError, r"\[from_dlpack\].*Received: list"),
     ("uint64 beyond int64", lambda: lm.convert_to_tensor(np.array([2**64 - 1])), ValueError, r"fit int64.*Received"),
     ("number beyond int64", lambda: ops.ones(2, "int32") + 2**64, ValueError, r"fit 64 bits.*Received"),
@@ -115,7 +120,7 @@ ROWS = [
     ("one number", lambda: net().train_on_batch(5, 1), TypeError, r"\[train_on_batch\].*Received: int"),
     ("unknown optimizer", lambda: net(optimizer="adm"), ValueError, r"Did you mean ['\"]adam['\"]"),
     ("path of None", lambda: lm.models.load_model(None), TypeError, r"\[load_model\] needs a path.*Received"),
-    ("directory", lambda: lm.models.load_model("."), IsADirectoryError, r"\[load_model\].*not a directory.*Received"),
+    ("directory", lambda: lm.models.load_model("."), FileNotFoundError, r"\[load_model\].*but a directory.*Received"),
     (
         "save nowhere",
         lambda: net().save("/nonexistent/x.safetensors"),
@@ -174,8 +179,13 @@ CALLS = [getattr(ops, name) for name in sorted(set(vars(ops)) - {"Tensor"}) if n
 CALLS = [f for f in CALLS if callable(f)]
 
 
-@settings(max_examples=400, deadline=None)
-@given(st.sampled_from(CALLS), st.sampled_from(SHAPES), st.sampled_from(TYPES), st.lists(st.sampled_from(NASTY), max_size=3))
+@settings(max_examples=400, deadline=None, derandomize=True)
+@given(
+    st.sampled_from(CALLS),
+    st.sampled_from(SHAPES),
+    st.sampled_from(TYPES),
+    st.lists(st.sampled_from(NASTY), max_size=3),
+)
 def test_ops_answer_or_refuse(op, shape, dtype, rest):
     """No crash, no hang, and no exception of another kind than those of the library, whatever the arguments."""
     try:

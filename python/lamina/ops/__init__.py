@@ -63,9 +63,9 @@ from .elementwise import (
     square,
     tanh,
 )
-from .linalg import dot, matmul, outer, vdot
 from .indexing import boolean_mask, one_hot, take, take_along_axis
 from .joining import concatenate, flip, pad, repeat, split, stack, tile
+from .linalg import dot, matmul, outer, vdot
 from .normalization import batch_norm, batch_normalization
 from .pooling import average_pool, max_pool
 from .reduce import all, amax, amin, any, argmax, argmin, logsumexp, max, mean, min, prod, std, sum, var

@@ -74,7 +74,12 @@ def broadcast_to(x, shape):
         (2, 3)
     """
     x = tensor(x)
-    return record("broadcast_to", x._core.expand(integers("broadcast_to", "shape", shape, unknown=True)), (x,), lambda dy, back=x.shape: sum_to(dy, back))
+    return record(
+        "broadcast_to",
+        x._core.expand(integers("broadcast_to", "shape", shape, unknown=True)),
+        (x,),
+        lambda dy, back=x.shape: sum_to(dy, back),
+    )
 
 
 def binary(op, kernel, x1, x2, grad):

@@ -107,9 +107,7 @@ def conv2d(x, w, bias=None, strides=1, padding="valid", dilation_rate=1, groups=
             g, gb = map(Tensor, _core.dense_grad(dy._core, y._core, activation))
         else:
             wants = x._source is not None
-            gw, gb, g = _core.conv2d_layer_grad(
-                x._core, dy._core, y._core, w.shape, window, activation, wants
-            )
+            gw, gb, g = _core.conv2d_layer_grad(x._core, dy._core, y._core, w.shape, window, activation, wants)
             gw, gb, g = Tensor(gw), Tensor(gb), Tensor(g) if wants else None
         gx = _input_grad(g, w, x.shape, window) if x._source is not None else None
         return (gx, gw, gb)[: len(inputs)]

@@ -9,8 +9,8 @@ from __future__ import annotations
 from .. import _core
 from ..autograd import fused_grad, record
 from ..tensor import FLOATING
-from .arithmetic import not_equal, where
 from .arguments import flag, integer, one_axis
+from .arithmetic import not_equal, where
 from .common import cast, floating, tensor
 from .elementwise import clip, log, sigmoid
 from .indexing import one_hot
@@ -52,7 +52,10 @@ def sparse_categorical_crossentropy(target, output, from_logits=False, axis=-1, 
         array([0.6931472], dtype=float32)
     """
     target, output = tensor(target), floating(output)
-    axis, from_logits = one_axis("sparse_categorical_crossentropy", axis), flag("sparse_categorical_crossentropy", "from_logits", from_logits)
+    axis, from_logits = (
+        one_axis("sparse_categorical_crossentropy", axis),
+        flag("sparse_categorical_crossentropy", "from_logits", from_logits),
+    )
     if ignore_class is not None:
         ignore_class = integer("sparse_categorical_crossentropy", "ignore_class", ignore_class)
     if target.ndim == output.ndim and axis not in (-1, output.ndim - 1):
@@ -174,9 +177,7 @@ def binary_crossentropy(target, output, from_logits=False):
             dt = -dy * x if from_logits else dy * (log(1.0 - _clip(x)) - log(_clip(x)))
         dx = None
         if x.requires_grad:
-            dx = fused_grad(
-                lambda dy, t, x: _core.binary_crossentropy_grad(dy, t, x, from_logits), composed, dy, t, x
-            )
+            dx = fused_grad(lambda dy, t, x: _core.binary_crossentropy_grad(dy, t, x, from_logits), composed, dy, t, x)
         return dt, dx
 
     return record("binary_crossentropy", loss, (t, x), grad, saved=(t, x))

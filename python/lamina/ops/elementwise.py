@@ -10,8 +10,8 @@ from __future__ import annotations
 from .. import _core
 from ..autograd import fused_grad, record
 from ..tensor import FLOATING, Tensor
+from .arguments import flag, number
 from .arithmetic import logical_not, maximum, minimum, not_equal, where
-from .arguments import number
 from .common import floating, tensor, unary
 
 
@@ -60,9 +60,7 @@ def erf(x):
         >>> lm.ops.erf([0.0]).numpy()
         array([0.], dtype=float32)
     """
-    return unary(
-        "erf", floating(x), _core.erf, _core.erf_grad, lambda dy, x: dy * (exp(-(x * x)) * 1.1283791670955126)
-    )
+    return unary("erf", floating(x), _core.erf, _core.erf_grad, lambda dy, x: dy * (exp(-(x * x)) * 1.1283791670955126))
 
 
 def exp(x):
@@ -84,9 +82,7 @@ def expm1(x):
         >>> lm.ops.expm1([0.0]).numpy()
         array([0.], dtype=float32)
     """
-    return unary(
-        "expm1", floating(x), _core.expm1, _core.expm1_grad, lambda dy, y: dy * (y + 1.0), from_output=True
-    )
+    return unary("expm1", floating(x), _core.expm1, _core.expm1_grad, lambda dy, y: dy * (y + 1.0), from_output=True)
 
 
 def floor(x):
@@ -142,7 +138,12 @@ def reciprocal(x):
         array([0.25], dtype=float32)
     """
     return unary(
-        "reciprocal", floating(x), _core.reciprocal, _core.reciprocal_grad, lambda dy, y: -(dy * (y * y)), from_output=True
+        "reciprocal",
+        floating(x),
+        _core.reciprocal,
+        _core.reciprocal_grad,
+        lambda dy, y: -(dy * (y * y)),
+        from_output=True,
     )
 
 
@@ -240,9 +241,7 @@ def sqrt(x):
         >>> lm.ops.sqrt([4.0]).numpy()
         array([2.], dtype=float32)
     """
-    return unary(
-        "sqrt", floating(x), _core.sqrt, _core.sqrt_grad, lambda dy, y: dy * 0.5 / y, from_output=True
-    )
+    return unary("sqrt", floating(x), _core.sqrt, _core.sqrt_grad, lambda dy, y: dy * 0.5 / y, from_output=True)
 
 
 def square(x):
@@ -264,9 +263,7 @@ def tanh(x):
         >>> lm.ops.tanh([0.0]).numpy()
         array([0.], dtype=float32)
     """
-    return unary(
-        "tanh", floating(x), _core.tanh, _core.tanh_grad, lambda dy, y: dy * (1.0 - y * y), from_output=True
-    )
+    return unary("tanh", floating(x), _core.tanh, _core.tanh_grad, lambda dy, y: dy * (1.0 - y * y), from_output=True)
 
 
 def leaky_relu(x, negative_slope=0.2):
@@ -351,7 +348,7 @@ def gelu(x, approximate=True):
         approximate: use the tanh form, 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), as Keras does.
     """
     x = floating(x)
-    if approximate:
+    if flag("gelu", "approximate", approximate):
         return x * 0.5 * (tanh((x + x * x * x * 0.044715) * 0.7978845608028654) + 1.0)
     return x * 0.5 * (erf(x * 0.7071067811865476) + 1.0)
 

@@ -81,9 +81,7 @@ def _broadcast_but(a, b, axis):
     """a and b with axes of size 1 grown to the other's, all but one axis."""
 
     def grown(x, other):
-        shape = tuple(
-            [m if n == 1 and i != axis else n for i, (n, m) in enumerate(zip(x.shape, other.shape))]
-        )
+        shape = tuple([m if n == 1 and i != axis else n for i, (n, m) in enumerate(zip(x.shape, other.shape))])
         return x if shape == x.shape else broadcast_to(x, shape)
 
     return grown(a, b), grown(b, a)
@@ -91,9 +89,7 @@ def _broadcast_but(a, b, axis):
 
 def _take_along_axis_grad(dy, indices, shape, axis):
     dx = _core.take_along_axis_grad(dy._core, indices._core, shape, axis)
-    return record(
-        "take_along_axis_grad", dx, (dy,), lambda ddx: take_along_axis(ddx, indices, axis), saved=(indices,)
-    )
+    return record("take_along_axis_grad", dx, (dy,), lambda ddx: take_along_axis(ddx, indices, axis), saved=(indices,))
 
 
 def boolean_mask(x, mask):
@@ -146,4 +142,4 @@ def one_hot(x, num_classes, axis=-1, dtype=None):
             raise ValueError(f"[one_hot] indices must be whole numbers. Received: x={x!r}.")
         x = whole
     num_classes, axis = integer("one_hot", "num_classes", num_classes), one_axis("one_hot", axis)
-    return Tensor(_core.one_hot(x._core, num_classes, axis, checked_dtype(dtype or "float32")))
+    return Tensor(_core.one_hot(x._core, num_classes, axis, checked_dtype("float32" if dtype is None else dtype)))

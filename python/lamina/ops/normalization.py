@@ -39,7 +39,15 @@ def batch_normalization(x, mean, variance, axis, offset=None, scale=None, epsilo
     scale = None if scale is None else floating(scale)
     offset = None if offset is None else floating(offset)
     y, saved_mean, rstd = _core.batch_norm(
-        x._core, _of(scale), _of(offset), mean._core, variance._core, axis, 0.0, number("batch_norm", "epsilon", epsilon), False
+        x._core,
+        _of(scale),
+        _of(offset),
+        mean._core,
+        variance._core,
+        axis,
+        0.0,
+        number("batch_norm", "epsilon", epsilon),
+        False,
     )
 
     def grad(dy):

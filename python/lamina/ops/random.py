@@ -40,10 +40,17 @@ def uniform(shape, minval=0.0, maxval=1.0, dtype=None, seed=None):
         >>> bool(0 <= x.min() and x.max() < 1)
         True
     """
-    dtype = checked_dtype(dtype or "float32")
+    dtype = checked_dtype("float32" if dtype is None else dtype)
     if dtype.startswith(("int", "uint")):
         return randint(shape, minval, maxval, dtype, seed)
-    return _floats(_core.random_uniform, shape, number("uniform", "minval", minval), number("uniform", "maxval", maxval), dtype, seed)
+    return _floats(
+        _core.random_uniform,
+        shape,
+        number("uniform", "minval", minval),
+        number("uniform", "maxval", maxval),
+        dtype,
+        seed,
+    )
 
 
 def normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
@@ -90,8 +97,12 @@ def randint(shape, minval, maxval, dtype="int32", seed=None):
     dtype = checked_dtype(dtype)
     kind = dtype if dtype in ("int32", "int64") else "int32"
     low, high = (_whole("randint", n, v) for n, v in (("minval", minval), ("maxval", maxval)))
-    if dtype in ("uint8", "int8") and not (-128 if dtype == "int8" else 0) <= low < high <= (128 if dtype == "int8" else 256):
-        raise ValueError(f"[randint] needs minval < maxval in the range of {dtype}. Received: minval={low}, maxval={high}.")
+    if dtype in ("uint8", "int8") and not (-128 if dtype == "int8" else 0) <= low < high <= (
+        128 if dtype == "int8" else 256
+    ):
+        raise ValueError(
+            f"[randint] needs minval < maxval in the range of {dtype}. Received: minval={low}, maxval={high}."
+        )
     y = _draw(seed, lambda state: _core.random_integers(state, _shape(shape), kind, low, high))
     return cast(y, dtype)
 
@@ -193,7 +204,9 @@ def dropout(inputs, rate, noise_shape=None, seed=None):
     if rate == 1.0:
         return zeros_like(x)
     if noise_shape is not None:
-        shape = tuple(n if m is None else m for m, n in zip(integers("dropout", "noise_shape", noise_shape, True), x.shape))
+        shape = tuple(
+            n if m is None else m for m, n in zip(integers("dropout", "noise_shape", noise_shape, True), x.shape)
+        )
         return x * (bernoulli(shape, 1.0 - rate, x.dtype, seed) * (1.0 / (1.0 - rate)))
     state = generator_of(seed).state._core
     y, drawn = _core.dropout(x._core, state, rate)
@@ -219,7 +232,7 @@ def _draw(seed, kernel):
 
 
 def _floats(kernel, shape, a, b, dtype, seed):
-    dtype = checked_dtype(dtype or "float32")
+    dtype = checked_dtype("float32" if dtype is None else dtype)
     if dtype not in FLOATING:
         raise ValueError(f"[random] dtype must be a floating type. Received: dtype={dtype!r}.")
     kind = "float64" if dtype == "float64" else "float32"

@@ -10,9 +10,9 @@ from __future__ import annotations
 from .. import _core
 from ..autograd import mode, record
 from ..tensor import FLOATING, Tensor
-from .arithmetic import divide, equal, where
 from .arguments import axes as axes_of
 from .arguments import flag, one_axis
+from .arithmetic import divide, equal, where
 from .common import broadcast_to, cast, floating, tensor
 from .elementwise import exp, isfinite, log, sqrt
 from .shape import eye, reshape, stop_gradient, transpose
@@ -255,5 +255,7 @@ def logsumexp(x, axis=None, keepdims=False):
     top = where(isfinite(top), top, 0.0)
     y = log(sum(exp(x - top), axes, keepdims=True)) + top
     return (
-        y if flag("logsumexp", "keepdims", keepdims) else reshape(y, [n for i, n in enumerate(x.shape) if i not in _reduced(axes, x.ndim)])
+        y
+        if flag("logsumexp", "keepdims", keepdims)
+        else reshape(y, [n for i, n in enumerate(x.shape) if i not in _reduced(axes, x.ndim)])
     )

@@ -13,9 +13,7 @@ def axis_of(op, axis, ndim):
     """The axis counted from the front."""
     axis = one_axis(op, axis)
     if not -ndim <= axis < ndim:
-        raise IndexError(
-            f"[{op}] axis is out of range; expected {-ndim} <= axis < {ndim}. Received: axis={axis}."
-        )
+        raise IndexError(f"[{op}] axis is out of range; expected {-ndim} <= axis < {ndim}. Received: axis={axis}.")
     return axis % ndim if ndim else 0
 
 
@@ -260,19 +258,19 @@ def full(shape, fill_value, dtype=None):
         value = number("full", "fill_value", fill_value)
     except TypeError as error:
         raise ValueError(str(error)) from None
-    return Tensor(_core.full(shape, value, checked_dtype(dtype or "float32")))
+    return Tensor(_core.full(shape, value, checked_dtype("float32" if dtype is None else dtype)))
 
 
 def zeros_like(x, dtype=None):
     """Zeros of x's shape and type."""
     x = tensor(x)
-    return full(x.shape, 0.0, dtype or x.dtype)
+    return full(x.shape, 0.0, x.dtype if dtype is None else dtype)
 
 
 def ones_like(x, dtype=None):
     """Ones of x's shape and type."""
     x = tensor(x)
-    return full(x.shape, 1.0, dtype or x.dtype)
+    return full(x.shape, 1.0, x.dtype if dtype is None else dtype)
 
 
 def arange(start, stop=None, step=None, dtype=None):
@@ -312,7 +310,7 @@ def eye(N, M=None, k=0, dtype=None):
     if -N < k < M:
         i = np.arange(max(0, -k), min(N, M - k))
         matrix[i, i + k] = 1
-    return cast(tensor(matrix), dtype or "float32")
+    return cast(tensor(matrix), "float32" if dtype is None else dtype)
 
 
 def linspace(start, stop, num=50, endpoint=True, *, dtype=None):
@@ -326,7 +324,7 @@ def linspace(start, stop, num=50, endpoint=True, *, dtype=None):
     if not 0 <= num < 2**31:
         raise ValueError(f"[linspace] num must be from 0 to 2^31 - 1. Received: num={num}.")
     values = np.linspace(start, stop, num, flag("linspace", "endpoint", endpoint))
-    return cast(tensor(values), dtype or "float32")
+    return cast(tensor(values), "float32" if dtype is None else dtype)
 
 
 def stop_gradient(variable):

@@ -200,7 +200,7 @@ def _path(where, filepath):
 def _read(where, filepath):
     path = _path(where, filepath)
     if os.path.isdir(path):
-        raise IsADirectoryError(f"[{where}] needs a file, not a directory. Received: filepath={path!r}.")
+        raise FileNotFoundError(f"[{where}] there is no such file but a directory. Received: filepath={path!r}.")
     if not os.path.isfile(path):
         raise FileNotFoundError(f"[{where}] there is no such file. Received: filepath={path!r}.")
     with open(path, "rb") as file:

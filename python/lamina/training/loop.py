@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..autograd import no_grad
+from ..ops.arguments import integer
 from ..tensor import Tensor
 from . import checks
-from ..ops.arguments import integer
 from .batches import class_weights, to_tensors
 from .callbacks import CallbackList, History, as_list
 from .progress import ProgressBar, resolve_verbose
@@ -45,7 +45,13 @@ def fit(model, request):
     if request.validation_split and validation is None:
         (x, y, weight), validation = train_validation_split((x, y, weight), request.validation_split, "fit")
     data = batches(
-        x, y, weight, request.batch_size, bool(request.shuffle), epoch=integer("fit", "initial_epoch", request.initial_epoch), where="fit"
+        x,
+        y,
+        weight,
+        request.batch_size,
+        bool(request.shuffle),
+        epoch=integer("fit", "initial_epoch", request.initial_epoch),
+        where="fit",
     )
     steps = _steps("steps_per_epoch", request.steps_per_epoch, data, "fit")
     if is_arrays(x):

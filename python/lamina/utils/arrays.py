@@ -35,7 +35,9 @@ def to_categorical(x, num_classes=None):
     whole = ids.astype(np.int64)
     if (whole != ids).any():
         raise ValueError(f"[to_categorical] class ids are whole numbers. Received: dtype={ids.dtype}.")
-    count = int(whole.max(initial=-1)) + 1 if num_classes is None else integer("to_categorical", "num_classes", num_classes)
+    count = (
+        int(whole.max(initial=-1)) + 1 if num_classes is None else integer("to_categorical", "num_classes", num_classes)
+    )
     if whole.size and not (0 <= whole.min() and whole.max() < count):
         raise ValueError(
             f"[to_categorical] class ids are from 0 to num_classes - 1. Received: ids from {whole.min()} to "
