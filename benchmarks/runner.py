@@ -34,9 +34,7 @@ def first_cpus(n):
 
     def rank(cpu):
         try:
-            siblings = pathlib.Path(
-                f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list"
-            ).read_text()
+            siblings = pathlib.Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text()
         except OSError:
             return 0, cpu
         return int(siblings.replace("-", ",").split(",")[0]) != cpu, cpu
@@ -173,9 +171,7 @@ def compare(subject, peers, case, settings):
 
 def add_arguments(parser, peers):
     parser.add_argument("--subject", default="lamina", help="the side under test (default: lamina)")
-    parser.add_argument(
-        "--peers", nargs="+", default=peers, help="sides, or side:tag for a second build of one"
-    )
+    parser.add_argument("--peers", nargs="+", default=peers, help="sides, or side:tag for a second build of one")
     parser.add_argument("--threads", nargs="+", type=int, default=[1])
     parser.add_argument("--isa", choices=ISA, help="hold every side to this instruction set")
     parser.add_argument("--python", nargs="+", default=[], metavar="LABEL=PATH", help="interpreter of a side")
@@ -185,12 +181,8 @@ def add_arguments(parser, peers):
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--ms", type=float, default=300, help="milliseconds of one turn")
     parser.add_argument("--settle", type=float, default=0.05, help="seconds of silence before each turn")
-    parser.add_argument(
-        "--busy", type=float, default=0.1, help="share of waiting for a CPU that a good round may have"
-    )
-    parser.add_argument(
-        "--output", type=pathlib.Path, help="JSON (default: a new file in benchmarks/results)"
-    )
+    parser.add_argument("--busy", type=float, default=0.1, help="share of waiting for a CPU that a good round may have")
+    parser.add_argument("--output", type=pathlib.Path, help="JSON (default: a new file in benchmarks/results)")
 
 
 def measure(cases, threads, args, settings, document):

@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
-CASES = [*[{"LAMINA_NUM_THREADS": str(n)} for n in (1, 2, 3, 4)]] * 3 + [{"LAMINA_NUM_THREADS": "3", "LAMINA_GRAIN": "1"}]
+CASES = [*[{"LAMINA_NUM_THREADS": str(n)} for n in (1, 2, 3, 4)]] * 3 + [
+    {"LAMINA_NUM_THREADS": "3", "LAMINA_GRAIN": "1"}
+]
 
 
 def run(extra, steps):

@@ -28,6 +28,8 @@ def test_public_names_are_documented():
         f"{room.__name__}.{name}"
         for room in rooms
         for name, value in vars(room).items()
-        if not name.startswith("_") and (inspect.isclass(value) or inspect.isfunction(value)) and not inspect.getdoc(value)
+        if not name.startswith("_")
+        and (inspect.isclass(value) or inspect.isfunction(value))
+        and not inspect.getdoc(value)
     ]
     assert not missing

@@ -56,9 +56,7 @@ def trainer(name, variant="eager"):
     model = build(name)
     if variant == "channels_last":
         model = model.to(memory_format=torch.channels_last)
-    loss_function = {"binary": nn.BCEWithLogitsLoss, "sparse": nn.CrossEntropyLoss, "mse": nn.MSELoss}[
-        net.loss
-    ]()
+    loss_function = {"binary": nn.BCEWithLogitsLoss, "sparse": nn.CrossEntropyLoss, "mse": nn.MSELoss}[net.loss]()
     make_optimizer = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[net.optimizer]
     fused = {"fused": True} if variant == "fused" else {}
     optimizer = make_optimizer(model.parameters(), lr=workloads.LEARNING_RATE[net.optimizer], **fused)

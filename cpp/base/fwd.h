@@ -1,4 +1,5 @@
-// Names only. Op headers include this, so that kernel files see their argument structs without the tensor's code.
+// Names only. Op headers include this, so that kernel files see their argument structs without the tensor's
+// code.
 #pragma once
 
 #include <cstdint>

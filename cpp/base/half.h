@@ -31,7 +31,7 @@ inline Float16 to_float16(float v) {
   const uint32_t u = std::bit_cast<uint32_t>(v), sign = u >> 16 & 0x8000, a = u & 0x7fffffff;
   if (a > 0x7f800000) return {static_cast<uint16_t>(sign | 0x7e00)};
   if (a >= 0x477ff000) return {static_cast<uint16_t>(sign | 0x7c00)};  // rounds to 2^16 or more
-  if (a < 0x38800000) {                                               // below 2^-14: in units of 2^-24
+  if (a < 0x38800000) {                                                // below 2^-14: in units of 2^-24
     const float scaled = std::bit_cast<float>(a) * 0x1p24f;
     const float magic = 0x1p23f;  // adding it rounds to an integer, half to even
     return {static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(scaled + magic) & 0x7ff))};

@@ -71,8 +71,8 @@ bool in_parallel();
 // clears it.
 std::atomic<bool>& cancel_flag();
 
-// In this scope (of one thread, and the loops it starts) the cancel flag is not read: for launches that update tensors
-// in place and must not stop half-way.
+// In this scope (of one thread, and the loops it starts) the cancel flag is not read: for launches that
+// update tensors in place and must not stop half-way.
 class CancelShield {
  public:
   explicit CancelShield(bool on);

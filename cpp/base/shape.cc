@@ -20,7 +20,8 @@ constexpr int64_t kLargestSize = int64_t{1} << 59;  // elements of 8 bytes: 2^62
 }
 
 int64_t num_elements(const Shape& shape) {
-  // As in NumPy the other sizes of a zero-size shape count too: strides and the gradients' shapes are made of them.
+  // As in NumPy the other sizes of a zero-size shape count too: strides and the gradients' shapes are made of
+  // them.
   int64_t n = 1;
   bool fits = true, zero = false, unknown = false;
   for (int64_t d : shape) {
@@ -45,8 +46,8 @@ Strides contiguous_strides(const Shape& shape) {
 }
 
 int normalize_axis(const char* op, int64_t axis, int rank) {
-  check<IndexError>(axis >= -rank && axis < rank, op, "axis is out of range; expected ", -rank,
-                    " <= axis < ", rank, ". Received: axis=", axis, " for a tensor of ", rank, " axes.");
+  check<IndexError>(axis >= -rank && axis < rank, op, "axis is out of range; expected ", -rank, " <= axis < ",
+                    rank, ". Received: axis=", axis, " for a tensor of ", rank, " axes.");
   return static_cast<int>(axis < 0 ? axis + rank : axis);
 }
 

@@ -1,4 +1,5 @@
-// Shapes and strides of up to kMaxRank axes, kept inline. A dimension of a symbolic tensor may be kUnknown (None).
+// Shapes and strides of up to kMaxRank axes, kept inline. A dimension of a symbolic tensor may be kUnknown
+// (None).
 #pragma once
 
 #include <cstdint>

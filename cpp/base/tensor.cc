@@ -114,16 +114,18 @@ Tensor Tensor::with_unit_axes(const Shape& shape) const {
   for (int i = 0; i < shape.rank(); ++i) {
     if (shape[i] == 1) continue;
     while (from < rank() && shape_[from] == 1) ++from;
-    check(from < rank() && shape_[from] == shape[i], "view", "only axes of size 1 may come and go. Received: x.shape=",
-          shape_, ", shape=", shape, ".");
+    check(from < rank() && shape_[from] == shape[i], "view",
+          "only axes of size 1 may come and go. Received: x.shape=", shape_, ", shape=", shape, ".");
     strides[i] = strides_[from++];
   }
   while (from < rank() && shape_[from] == 1) ++from;
-  check(from == rank(), "view", "only axes of size 1 may come and go. Received: x.shape=", shape_, ", shape=", shape,
-        ".");
+  check(from == rank(), "view", "only axes of size 1 may come and go. Received: x.shape=", shape_,
+        ", shape=", shape, ".");
   return view(offset_, shape, strides);
 }
 
-Tensor Tensor::flatten_view(const Shape& shape) const { return view(offset_, shape, contiguous_strides(shape)); }
+Tensor Tensor::flatten_view(const Shape& shape) const {
+  return view(offset_, shape, contiguous_strides(shape));
+}
 
 }  // namespace lamina

@@ -14,11 +14,11 @@ namespace lamina {
 // Reference-counted bytes, 64-byte aligned where allocated here; borrowed memory may have any alignment.
 struct Storage {
   std::atomic<uint32_t> refs{1};
-  std::atomic<bool> recorded{false};   // an open recording holds this id and must hear of its end
-  bool readonly = false;               // borrowed read-only memory
-  std::atomic<int32_t> exports{0};     // live views given out (NumPy, DLPack)
-  std::atomic<uint64_t> version{0};    // counts writes after the first
-  uint64_t id = 0;                     // unique in the process
+  std::atomic<bool> recorded{false};  // an open recording holds this id and must hear of its end
+  bool readonly = false;              // borrowed read-only memory
+  std::atomic<int32_t> exports{0};    // live views given out (NumPy, DLPack)
+  std::atomic<uint64_t> version{0};   // counts writes after the first
+  uint64_t id = 0;                    // unique in the process
   void* data = nullptr;
   size_t bytes = 0;
   void (*release)(void* owner) = nullptr;  // for borrowed memory; null means the caching allocator's
@@ -92,11 +92,11 @@ class Tensor {
   Tensor view(int64_t offset, const Shape& shape, const Strides& strides) const {
     return Tensor(storage_, offset, shape, strides, dtype_);
   }
-  Tensor transpose(const Dims& axes) const;                       // axes is a permutation
-  Tensor expand(const Shape& shape) const;                        // size-1 axes repeat with stride 0
+  Tensor transpose(const Dims& axes) const;  // axes is a permutation
+  Tensor expand(const Shape& shape) const;   // size-1 axes repeat with stride 0
   Tensor slice(int axis, int64_t start, int64_t stop, int64_t step) const;  // 0 <= start, step != 0, in range
   Tensor with_unit_axes(const Shape& shape) const;  // any strides: drops and inserts axes of size 1
-  Tensor flatten_view(const Shape& shape) const;                  // contiguous tensors only: same bytes, new shape
+  Tensor flatten_view(const Shape& shape) const;    // contiguous tensors only: same bytes, new shape
 
  private:
   StoragePtr storage_;

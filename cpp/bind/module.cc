@@ -46,8 +46,9 @@ py::dict allocator_info() {
   return d;
 }
 
-// Ctrl-C during a long launch: Python's own handler only leaves a note for the interpreter, which waits for the
-// launch. Ours also sets the cancel flag, so that loops stop at their next chunk, and then calls Python's.
+// Ctrl-C during a long launch: Python's own handler only leaves a note for the interpreter, which waits for
+// the launch. Ours also sets the cancel flag, so that loops stop at their next chunk, and then calls
+// Python's.
 void (*python_sigint)(int) = nullptr;
 std::atomic<bool> main_thread_in_launch{false};
 
@@ -58,11 +59,13 @@ void on_sigint(int signal) {
 
 bool on_main_thread() { return getpid() == static_cast<pid_t>(syscall(SYS_gettid)); }
 
-// Installs on_sigint in front of the handler of the moment, which Python code may have changed since the last launch.
+// Installs on_sigint in front of the handler of the moment, which Python code may have changed since the last
+// launch.
 void chain_sigint() {
   struct sigaction current;
   if (sigaction(SIGINT, nullptr, &current) != 0 || current.sa_handler == on_sigint) return;
-  if ((current.sa_flags & SA_SIGINFO) || current.sa_handler == SIG_DFL || current.sa_handler == SIG_IGN) return;
+  if ((current.sa_flags & SA_SIGINFO) || current.sa_handler == SIG_DFL || current.sa_handler == SIG_IGN)
+    return;
   python_sigint = current.sa_handler;
   current.sa_handler = on_sigint;
   sigaction(SIGINT, &current, nullptr);

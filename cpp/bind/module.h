@@ -79,7 +79,8 @@ struct type_caster<lamina::Dims> {
   static handle cast(const lamina::Dims& dims, return_value_policy, handle) {
     PyObject* t = PyTuple_New(dims.rank());
     for (int i = 0; i < dims.rank(); ++i) {
-      PyTuple_SET_ITEM(t, i, dims[i] == lamina::kUnknown ? none().release().ptr() : PyLong_FromLongLong(dims[i]));
+      PyTuple_SET_ITEM(t, i,
+                       dims[i] == lamina::kUnknown ? none().release().ptr() : PyLong_FromLongLong(dims[i]));
     }
     return t;
   }

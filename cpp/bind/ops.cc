@@ -2,20 +2,20 @@
 #include <pybind11/stl.h>
 
 #include "bind/module.h"
+#include "ops/arg_reduce.h"
 #include "ops/binary.h"
+#include "ops/concat.h"
 #include "ops/conv2d.h"
+#include "ops/cross_entropy.h"
+#include "ops/dropout.h"
+#include "ops/gather.h"
 #include "ops/layout.h"
 #include "ops/matmul.h"
-#include "ops/reduce.h"
-#include "ops/dropout.h"
 #include "ops/norm.h"
 #include "ops/optimizer.h"
 #include "ops/pool2d.h"
 #include "ops/random.h"
-#include "ops/arg_reduce.h"
-#include "ops/concat.h"
-#include "ops/cross_entropy.h"
-#include "ops/gather.h"
+#include "ops/reduce.h"
 #include "ops/softmax.h"
 #include "ops/unary.h"
 
@@ -24,12 +24,14 @@ namespace py = pybind11;
 namespace lamina {
 
 void bind_ops(py::module_& m) {
-#define LAMINA_UNARY(name)                                                                                    \
-  m.def(#name, [](const Tensor& x, double alpha) { return unary(Unary::name, x, alpha); }, py::arg("x"),      \
-        py::arg("alpha") = 0.0);                                                                              \
-  m.def(#name "_grad",                                                                                        \
-        [](const Tensor& dy, const Tensor& s, double alpha) { return unary_grad(Unary::name, dy, s, alpha); }, \
-        py::arg("dy"), py::arg("s"), py::arg("alpha") = 0.0);
+#define LAMINA_UNARY(name)                                                                                   \
+  m.def(                                                                                                     \
+      #name, [](const Tensor& x, double alpha) { return unary(Unary::name, x, alpha); }, py::arg("x"),       \
+      py::arg("alpha") = 0.0);                                                                               \
+  m.def(                                                                                                     \
+      #name "_grad",                                                                                         \
+      [](const Tensor& dy, const Tensor& s, double alpha) { return unary_grad(Unary::name, dy, s, alpha); }, \
+      py::arg("dy"), py::arg("s"), py::arg("alpha") = 0.0);
 #include "ops/unary.def"
 #undef LAMINA_UNARY
 #define LAMINA_BINARY(name) \
@@ -44,9 +46,9 @@ void bind_ops(py::module_& m) {
   m.def("reshape", &reshape, py::arg("x"), py::arg("shape"));
   m.def("assign", &assign, py::arg("dst"), py::arg("src"));
   m.def("where", &where, py::arg("condition"), py::arg("a"), py::arg("b"));
-  for (const auto& [name, f] : {std::pair{"sum", &sum}, std::pair{"prod", &prod}, std::pair{"max", &max},
-                                std::pair{"min", &min}, std::pair{"mean", &mean}, std::pair{"any", &any},
-                                std::pair{"all", &all}}) {
+  for (const auto& [name, f] :
+       {std::pair{"sum", &sum}, std::pair{"prod", &prod}, std::pair{"max", &max}, std::pair{"min", &min},
+        std::pair{"mean", &mean}, std::pair{"any", &any}, std::pair{"all", &all}}) {
     m.def(name, f, py::arg("x"), py::arg("axes"), py::arg("keepdims"));
   }
   m.def("sum_to", &sum_to, py::arg("x"), py::arg("shape"));
@@ -56,17 +58,18 @@ void bind_ops(py::module_& m) {
   m.def("softmax_grad", &softmax_grad, py::arg("dy"), py::arg("y"), py::arg("axis"));
   m.def("log_softmax", &log_softmax, py::arg("x"), py::arg("axis"));
   m.def("log_softmax_grad", &log_softmax_grad, py::arg("dy"), py::arg("y"), py::arg("axis"));
-  m.def("sparse_categorical_crossentropy", &sparse_categorical_crossentropy, py::arg("target"), py::arg("output"),
-        py::arg("from_logits"), py::arg("ignore_class"));
+  m.def("sparse_categorical_crossentropy", &sparse_categorical_crossentropy, py::arg("target"),
+        py::arg("output"), py::arg("from_logits"), py::arg("ignore_class"));
   m.def("sparse_categorical_crossentropy_grad", &sparse_categorical_crossentropy_grad, py::arg("dy"),
         py::arg("target"), py::arg("output"), py::arg("from_logits"), py::arg("ignore_class"));
   m.def("categorical_crossentropy", &categorical_crossentropy, py::arg("target"), py::arg("output"),
         py::arg("from_logits"));
   m.def("categorical_crossentropy_grad", &categorical_crossentropy_grad, py::arg("dy"), py::arg("target"),
         py::arg("output"), py::arg("from_logits"));
-  m.def("binary_crossentropy", &binary_crossentropy, py::arg("target"), py::arg("output"), py::arg("from_logits"));
-  m.def("binary_crossentropy_grad", &binary_crossentropy_grad, py::arg("dy"), py::arg("target"), py::arg("output"),
+  m.def("binary_crossentropy", &binary_crossentropy, py::arg("target"), py::arg("output"),
         py::arg("from_logits"));
+  m.def("binary_crossentropy_grad", &binary_crossentropy_grad, py::arg("dy"), py::arg("target"),
+        py::arg("output"), py::arg("from_logits"));
   m.def("take", &take, py::arg("x"), py::arg("indices"), py::arg("axis"));
   m.def("take_grad", &take_grad, py::arg("dy"), py::arg("indices"), py::arg("x_shape"), py::arg("axis"));
   m.def("take_along_axis", &take_along_axis, py::arg("x"), py::arg("indices"), py::arg("axis"));
@@ -81,15 +84,17 @@ void bind_ops(py::module_& m) {
   py::class_<Conv2dWindow>(m, "Conv2dWindow");
   m.def("conv2d_window", &conv2d_window, py::arg("x_shape"), py::arg("w_shape"), py::arg("strides"),
         py::arg("padding"), py::arg("dilation"), py::arg("groups"));
-  m.def("conv2d", &conv2d, py::arg("x"), py::arg("w"), py::arg("bias"), py::arg("window"), py::arg("activation"));
+  m.def("conv2d", &conv2d, py::arg("x"), py::arg("w"), py::arg("bias"), py::arg("window"),
+        py::arg("activation"));
   m.def("conv2d_input_grad", &conv2d_input_grad, py::arg("dy"), py::arg("w"), py::arg("x_shape"),
         py::arg("window"));
   m.def("conv2d_weight_grad", &conv2d_weight_grad, py::arg("x"), py::arg("dy"), py::arg("w_shape"),
         py::arg("window"));
-  m.def("conv2d_layer_grad", &conv2d_layer_grad, py::arg("x"), py::arg("dy"), py::arg("y"), py::arg("w_shape"),
-        py::arg("window"), py::arg("activation"), py::arg("want_dz"));
+  m.def("conv2d_layer_grad", &conv2d_layer_grad, py::arg("x"), py::arg("dy"), py::arg("y"),
+        py::arg("w_shape"), py::arg("window"), py::arg("activation"), py::arg("want_dz"));
   m.def("full", &full, py::arg("shape"), py::arg("value"), py::arg("dtype"));
-  m.def("average_pool2d", &average_pool2d, py::arg("x"), py::arg("pool"), py::arg("strides"), py::arg("same"));
+  m.def("average_pool2d", &average_pool2d, py::arg("x"), py::arg("pool"), py::arg("strides"),
+        py::arg("same"));
   m.def("average_pool2d_grad", &average_pool2d_grad, py::arg("dy"), py::arg("x_shape"), py::arg("pool"),
         py::arg("strides"), py::arg("same"));
   m.def("max_pool2d", &max_pool2d, py::arg("x"), py::arg("pool"), py::arg("strides"), py::arg("same"));
@@ -97,31 +102,33 @@ void bind_ops(py::module_& m) {
         py::arg("same"));
   m.def("max_pool2d_grad", &max_pool2d_grad, py::arg("dy"), py::arg("index"), py::arg("x_shape"),
         py::arg("pool"), py::arg("strides"), py::arg("same"));
-  m.def("max_pool2d_pick", &max_pool2d_pick, py::arg("x"), py::arg("index"), py::arg("pool"), py::arg("strides"),
-        py::arg("same"));
+  m.def("max_pool2d_pick", &max_pool2d_pick, py::arg("x"), py::arg("index"), py::arg("pool"),
+        py::arg("strides"), py::arg("same"));
   m.def("batch_norm", &batch_norm, py::arg("x"), py::arg("gamma"), py::arg("beta"), py::arg("moving_mean"),
-        py::arg("moving_variance"), py::arg("axis"), py::arg("momentum"), py::arg("epsilon"), py::arg("training"));
+        py::arg("moving_variance"), py::arg("axis"), py::arg("momentum"), py::arg("epsilon"),
+        py::arg("training"));
   m.def("batch_norm_grad", &batch_norm_grad, py::arg("dy"), py::arg("x"), py::arg("gamma"), py::arg("mean"),
         py::arg("rstd"), py::arg("axis"), py::arg("training"));
   m.def("dropout", &dropout, py::arg("x"), py::arg("state"), py::arg("rate"));
   m.def("dropout_grad", &dropout_grad, py::arg("dy"), py::arg("state"), py::arg("rate"));
-  m.def("random_uniform", &random_uniform, py::arg("state"), py::arg("shape"), py::arg("dtype"), py::arg("minval"),
-        py::arg("maxval"));
-  m.def("random_normal", &random_normal, py::arg("state"), py::arg("shape"), py::arg("dtype"), py::arg("mean"),
-        py::arg("stddev"));
-  m.def("random_truncated_normal", &random_truncated_normal, py::arg("state"), py::arg("shape"), py::arg("dtype"),
+  m.def("random_uniform", &random_uniform, py::arg("state"), py::arg("shape"), py::arg("dtype"),
+        py::arg("minval"), py::arg("maxval"));
+  m.def("random_normal", &random_normal, py::arg("state"), py::arg("shape"), py::arg("dtype"),
         py::arg("mean"), py::arg("stddev"));
+  m.def("random_truncated_normal", &random_truncated_normal, py::arg("state"), py::arg("shape"),
+        py::arg("dtype"), py::arg("mean"), py::arg("stddev"));
   m.def("random_integers", &random_integers, py::arg("state"), py::arg("shape"), py::arg("dtype"),
         py::arg("minval"), py::arg("maxval"));
   m.def("random_bernoulli", &random_bernoulli, py::arg("state"), py::arg("shape"), py::arg("p"));
   m.def("random_permutation", &random_permutation, py::arg("state"), py::arg("n"));
   m.def("random_advance", &random_advance, py::arg("state"), py::arg("n"));
-  m.def("sgd", &sgd, py::arg("parameters"), py::arg("gradients"), py::arg("momentums"), py::arg("learning_rate"),
-        py::arg("iterations"), py::arg("momentum"), py::arg("nesterov"), py::arg("weight_decay"),
-        py::arg("clipvalue"), py::arg("clipnorm"), py::arg("global_clipnorm"));
-  m.def("adam", &adam, py::arg("parameters"), py::arg("gradients"), py::arg("m"), py::arg("v"), py::arg("max_v"),
-        py::arg("learning_rate"), py::arg("iterations"), py::arg("beta_1"), py::arg("beta_2"), py::arg("epsilon"),
+  m.def("sgd", &sgd, py::arg("parameters"), py::arg("gradients"), py::arg("momentums"),
+        py::arg("learning_rate"), py::arg("iterations"), py::arg("momentum"), py::arg("nesterov"),
         py::arg("weight_decay"), py::arg("clipvalue"), py::arg("clipnorm"), py::arg("global_clipnorm"));
+  m.def("adam", &adam, py::arg("parameters"), py::arg("gradients"), py::arg("m"), py::arg("v"),
+        py::arg("max_v"), py::arg("learning_rate"), py::arg("iterations"), py::arg("beta_1"),
+        py::arg("beta_2"), py::arg("epsilon"), py::arg("weight_decay"), py::arg("clipvalue"),
+        py::arg("clipnorm"), py::arg("global_clipnorm"));
 }
 
 }  // namespace lamina

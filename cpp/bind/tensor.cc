@@ -14,7 +14,8 @@ namespace lamina {
 namespace {
 
 const char* buffer_format(DType t) {
-  constexpr const char* kFormats[] = {"?", "B", "b", "i", sizeof(long) == 8 ? "l" : "q", "e", nullptr, "f", "d"};
+  constexpr const char* kFormats[] = {"?", "B",     "b", "i", sizeof(long) == 8 ? "l" : "q",
+                                      "e", nullptr, "f", "d"};
   return kFormats[static_cast<int>(t)];
 }
 
@@ -24,27 +25,35 @@ DType dtype_of_format(const char* format, Py_ssize_t size) {
   if (*f == '@' || *f == '=' || (*f == '<' && std::endian::native == std::endian::little)) ++f;
   if (f[0] != '\0' && f[1] == '\0') {
     switch (*f) {
-      case '?': return DType::kBool;
-      case 'B': return DType::kUInt8;
-      case 'b': return DType::kInt8;
+      case '?':
+        return DType::kBool;
+      case 'B':
+        return DType::kUInt8;
+      case 'b':
+        return DType::kInt8;
       case 'i':
       case 'l':
       case 'q':
         if (size == 4) return DType::kInt32;
         if (size == 8) return DType::kInt64;
         break;
-      case 'e': return DType::kFloat16;
-      case 'f': return DType::kFloat32;
-      case 'd': return DType::kFloat64;
+      case 'e':
+        return DType::kFloat16;
+      case 'f':
+        return DType::kFloat32;
+      case 'd':
+        return DType::kFloat64;
     }
   }
-  fail<TypeError>("convert_to_tensor", "has no type for these values; expected a bool, int8, uint8, int32, int64 ",
+  fail<TypeError>("convert_to_tensor",
+                  "has no type for these values; expected a bool, int8, uint8, int32, int64 ",
                   "or float array in native byte order. Received: buffer format '", format, "'.");
 }
 
 struct Buffer {
   explicit Buffer(py::handle source) {
-    if (PyObject_GetBuffer(source.ptr(), &view, PyBUF_FORMAT | PyBUF_STRIDES) != 0) throw py::error_already_set();
+    if (PyObject_GetBuffer(source.ptr(), &view, PyBUF_FORMAT | PyBUF_STRIDES) != 0)
+      throw py::error_already_set();
   }
   ~Buffer() { PyBuffer_Release(&view); }
   Buffer(const Buffer&) = delete;
@@ -58,7 +67,8 @@ Tensor wrap(const Py_buffer& v, StoragePtr storage, int64_t offset) {
   for (int i = 0; i < v.ndim; ++i) {
     shape.push_back(v.shape[i]);
     check(v.strides[i] % v.itemsize == 0, "from_numpy",
-          "strides must be whole elements; copy the array first. Received: stride of ", v.strides[i], " bytes.");
+          "strides must be whole elements; copy the array first. Received: stride of ", v.strides[i],
+          " bytes.");
     strides.push_back(v.strides[i] / v.itemsize);
   }
   return Tensor(std::move(storage), offset, shape, strides, dtype);
@@ -80,11 +90,11 @@ Tensor from_buffer(py::handle source) {
   const auto [low, high] = extent(buffer->view);
   const Py_buffer& v = buffer->view;
   check(reinterpret_cast<uintptr_t>(v.buf) % v.itemsize == 0 && low % v.itemsize == 0, "from_numpy",
-        "memory must lie at whole elements; copy the array first. Received: address=", v.buf, ", itemsize=",
-        v.itemsize, ".");
+        "memory must lie at whole elements; copy the array first. Received: address=", v.buf,
+        ", itemsize=", v.itemsize, ".");
   // From here on the storage owns the buffer, also when wrap raises.
-  StoragePtr storage = StoragePtr::borrow(static_cast<char*>(v.buf) + low, high - low, v.readonly, buffer.release(),
-                                          [](void* owner) {
+  StoragePtr storage = StoragePtr::borrow(static_cast<char*>(v.buf) + low, high - low, v.readonly,
+                                          buffer.release(), [](void* owner) {
                                             py::gil_scoped_acquire gil;
                                             delete static_cast<Buffer*>(owner);
                                           });
@@ -114,10 +124,11 @@ Tensor copy_buffer(py::handle source) {
   return t;
 }
 
-// Views handed out keep the storage through the exporting tensor object; counted so that plans leave them in place.
+// Views handed out keep the storage through the exporting tensor object; counted so that plans leave them in
+// place.
 py::buffer_info export_buffer(Tensor& t) {
-  check(!t.is_symbolic(), "numpy", "a symbolic tensor has a shape and a dtype but no values. Received: shape=",
-        t.shape(), ".");
+  check(!t.is_symbolic(), "numpy",
+        "a symbolic tensor has a shape and a dtype but no values. Received: shape=", t.shape(), ".");
   const char* format = buffer_format(t.dtype());
   check<TypeError>(format != nullptr, "numpy", "NumPy has no ", t.dtype(),
                    "; convert with ops.cast(x, \"float32\") first. Received: dtype=", t.dtype(), ".");
@@ -129,8 +140,8 @@ py::buffer_info export_buffer(Tensor& t) {
 
 py::object item(const Tensor& t) {
   check(!t.is_symbolic(), "item", "a symbolic tensor has no value. Received: shape=", t.shape(), ".");
-  check<TypeError>(t.size() == 1, "item", "only a tensor of one element has a Python value. Received: shape=",
-                   t.shape(), ".");
+  check<TypeError>(t.size() == 1, "item",
+                   "only a tensor of one element has a Python value. Received: shape=", t.shape(), ".");
   return visit(t.dtype(), [&](auto tag) -> py::object {
     using T = typename decltype(tag)::type;
     T value;
@@ -148,8 +159,12 @@ Tensor scalar(py::handle value, DType dtype) {
   const RecordingPaused paused;
   Tensor t = Tensor::empty({}, dtype);
   switch (dtype) {
-    case DType::kFloat32: *t.data<float>() = static_cast<float>(value.cast<double>()); return t;
-    case DType::kFloat64: *t.data<double>() = value.cast<double>(); return t;
+    case DType::kFloat32:
+      *t.data<float>() = static_cast<float>(value.cast<double>());
+      return t;
+    case DType::kFloat64:
+      *t.data<double>() = value.cast<double>();
+      return t;
     case DType::kInt32:
     case DType::kInt64:
     case DType::kBool: {
@@ -191,11 +206,12 @@ void bind_tensor(py::module_& m) {
                              [](const Tensor& t) {
                                return t.is_symbolic() ? uintptr_t{0} : reinterpret_cast<uintptr_t>(t.data());
                              })
-      .def_property_readonly("storage_id", [](const Tensor& t) { return t.is_symbolic() ? 0 : t.storage()->id; })
-      .def_property_readonly("version",
-                             [](const Tensor& t) { return t.is_symbolic() ? 0 : t.storage()->version.load(); })
-      .def_property_readonly("exports",
-                             [](const Tensor& t) { return t.is_symbolic() ? 0 : t.storage()->exports.load(); })
+      .def_property_readonly("storage_id",
+                             [](const Tensor& t) { return t.is_symbolic() ? 0 : t.storage()->id; })
+      .def_property_readonly(
+          "version", [](const Tensor& t) { return t.is_symbolic() ? 0 : t.storage()->version.load(); })
+      .def_property_readonly(
+          "exports", [](const Tensor& t) { return t.is_symbolic() ? 0 : t.storage()->exports.load(); })
       .def("transpose", &Tensor::transpose)
       .def("expand", &Tensor::expand)
       .def("slice", &Tensor::slice)
@@ -204,7 +220,8 @@ void bind_tensor(py::module_& m) {
   m.def("from_buffer", &from_buffer);
   m.def("copy_buffer", &copy_buffer);
   m.def("view_as", &Tensor::with_unit_axes);
-  m.def("same_meta", [](const Tensor& a, const Tensor& b) { return a.dtype() == b.dtype() && a.shape() == b.shape(); });
+  m.def("same_meta",
+        [](const Tensor& a, const Tensor& b) { return a.dtype() == b.dtype() && a.shape() == b.shape(); });
   m.def("scalar", &scalar);
   m.def("version_sum", &version_sum);
 }

@@ -1,6 +1,6 @@
 // Lets a wheel built on glibc >= 2.35 load on glibc 2.34: the statically linked GCC unwinder asks glibc for
-// _dl_find_object (new in 2.35) to find the exception tables around an address. This hidden definition answers from
-// dl_iterate_phdr, which every glibc has. The struct is glibc's <dlfcn.h> interface.
+// _dl_find_object (new in 2.35) to find the exception tables around an address. This hidden definition
+// answers from dl_iterate_phdr, which every glibc has. The struct is glibc's <dlfcn.h> interface.
 #include <elf.h>
 #include <link.h>
 
@@ -14,7 +14,8 @@ struct Query {
   dl_find_object* result;
 };
 
-// Fills the result where `info` is the object whose loaded segments hold the address; non-zero stops the walk.
+// Fills the result where `info` is the object whose loaded segments hold the address; non-zero stops the
+// walk.
 int match(dl_phdr_info* info, size_t, void* data) {
   auto* query = static_cast<Query*>(data);
   const ElfW(Phdr)* tables = nullptr;
@@ -40,7 +41,8 @@ int match(dl_phdr_info* info, size_t, void* data) {
 
 }  // namespace
 
-extern "C" __attribute__((visibility("hidden"))) int _dl_find_object(void* pc, dl_find_object* result) noexcept {
+extern "C" __attribute__((visibility("hidden"))) int _dl_find_object(void* pc,
+                                                                     dl_find_object* result) noexcept {
   Query query{reinterpret_cast<ElfW(Addr)>(pc), result};
   return dl_iterate_phdr(match, &query) == 1 ? 0 : -1;
 }

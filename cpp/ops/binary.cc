@@ -62,7 +62,8 @@ const char* binary_name(Binary op) {
 Tensor binary(Binary op, const Tensor& a_in, const Tensor& b_in) {
   const char* name = binary_name(op);
   const DType dtype = compute_dtype(op, a_in.dtype(), b_in.dtype());
-  check<TypeError>(kernel(op, dtype) != nullptr, name, "is not defined for this type. Received: dtype=", dtype,
+  check<TypeError>(kernel(op, dtype) != nullptr, name,
+                   "is not defined for this type. Received: dtype=", dtype,
                    ". Convert with ops.cast(x, \"float32\") first.");
   if (a_in.dtype() != dtype) return binary(op, cast(a_in, dtype), b_in);
   if (b_in.dtype() != dtype) return binary(op, a_in, cast(b_in, dtype));

@@ -1,5 +1,6 @@
 // Elementwise arithmetic and comparison of two tensors with NumPy broadcasting: y[i] = f(a[i], b[i]).
-// Types meet by Keras' promotion table; divide and power of integers give float32 and integer results as Keras does.
+// Types meet by Keras' promotion table; divide and power of integers give float32 and integer results as
+// Keras does.
 #pragma once
 
 #include "base/fwd.h"

@@ -1,5 +1,5 @@
-// The functors of binary.def for any arithmetic type, and the loop over them. Included by the float kernels (per ISA
-// row) and by the integer ops, inside an anonymous namespace; the compiler vectorises the loops.
+// The functors of binary.def for any arithmetic type, and the loop over them. Included by the float kernels
+// (per ISA row) and by the integer ops, inside an anonymous namespace; the compiler vectorises the loops.
 #pragma once
 
 #include <cmath>
@@ -11,13 +11,14 @@
 namespace lamina {
 namespace {
 
-// Integers wrap: their arithmetic is done in an unsigned type at least as wide as int, where overflow is defined.
+// Integers wrap: their arithmetic is done in an unsigned type at least as wide as int, where overflow is
+// defined.
 template <class T>
 struct Wrapping {
   using type = T;
 };
 template <class T>
-  requires std::is_integral_v<T>
+requires std::is_integral_v<T>
 struct Wrapping<T> {
   using type = std::make_unsigned_t<decltype(T() + T())>;
 };
@@ -41,13 +42,15 @@ struct multiply_op {
   }
 };
 struct divide_op {  // floating types only; integers are cast before
-  template <class T> static T apply(T a, T b) {
+  template <class T>
+  static T apply(T a, T b) {
     if constexpr (std::is_floating_point_v<T>) return a / b;
     return 0;
   }
 };
 struct floor_divide_op {  // rounds toward minus infinity; integer division by 0 gives 0, as NumPy does
-  template <class T> static T apply(T a, T b) {
+  template <class T>
+  static T apply(T a, T b) {
     if constexpr (std::is_floating_point_v<T>) {
       return __builtin_floor(a / b);
     } else {
@@ -59,7 +62,8 @@ struct floor_divide_op {  // rounds toward minus infinity; integer division by 0
   }
 };
 struct mod_op {  // sign of the divisor, as Python
-  template <class T> static T apply(T a, T b) {
+  template <class T>
+  static T apply(T a, T b) {
     if constexpr (std::is_floating_point_v<T>) {
       const T r = __builtin_fmod(a, b);
       return r != 0 && ((r < 0) != (b < 0)) ? r + b : r;
@@ -71,7 +75,8 @@ struct mod_op {  // sign of the divisor, as Python
   }
 };
 struct power_op {
-  template <class T> static T apply(T a, T b) {
+  template <class T>
+  static T apply(T a, T b) {
     if constexpr (std::is_same_v<T, float>) {
       return __builtin_powf(a, b);
     } else if constexpr (std::is_same_v<T, double>) {
@@ -87,28 +92,52 @@ struct power_op {
   }
 };
 struct maximum_op {
-  template <class T> static T apply(T a, T b) { return a > b || a != a ? a : b; }
+  template <class T>
+  static T apply(T a, T b) {
+    return a > b || a != a ? a : b;
+  }
 };
 struct minimum_op {
-  template <class T> static T apply(T a, T b) { return a < b || a != a ? a : b; }
+  template <class T>
+  static T apply(T a, T b) {
+    return a < b || a != a ? a : b;
+  }
 };
 struct equal_op {
-  template <class T> static bool apply(T a, T b) { return a == b; }
+  template <class T>
+  static bool apply(T a, T b) {
+    return a == b;
+  }
 };
 struct not_equal_op {
-  template <class T> static bool apply(T a, T b) { return a != b; }
+  template <class T>
+  static bool apply(T a, T b) {
+    return a != b;
+  }
 };
 struct less_op {
-  template <class T> static bool apply(T a, T b) { return a < b; }
+  template <class T>
+  static bool apply(T a, T b) {
+    return a < b;
+  }
 };
 struct less_equal_op {
-  template <class T> static bool apply(T a, T b) { return a <= b; }
+  template <class T>
+  static bool apply(T a, T b) {
+    return a <= b;
+  }
 };
 struct greater_op {
-  template <class T> static bool apply(T a, T b) { return a > b; }
+  template <class T>
+  static bool apply(T a, T b) {
+    return a > b;
+  }
 };
 struct greater_equal_op {
-  template <class T> static bool apply(T a, T b) { return a >= b; }
+  template <class T>
+  static bool apply(T a, T b) {
+    return a >= b;
+  }
 };
 
 // The four common step patterns get loops of their own, so that each vectorises.

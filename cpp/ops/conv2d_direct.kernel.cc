@@ -201,7 +201,7 @@ void any_weight(const ConvWeightBlock& s) {
 
 namespace LAMINA_ROW {
 extern const ConvKernels conv_kernels;
-const ConvKernels conv_kernels = {kNv * VecF::kLanes, kNv * VecD::kLanes, any_block<float>,
-                                  any_block<double>,  any_weight<float>,  any_weight<double>};
+const ConvKernels conv_kernels = {kNv * VecF::kLanes, kNv* VecD::kLanes, any_block<float>,
+                                  any_block<double>,  any_weight<float>, any_weight<double>};
 }  // namespace LAMINA_ROW
 }  // namespace lamina

@@ -1,12 +1,13 @@
-// Picks a kernel table. cmake/isa.cmake compiles <op>.kernel.cc once per ISA row, each exporting one constant table
-// lamina::<row>::<name>, and gives <op>.cc the list LAMINA_ROWS(X, T, name) of its rows, best first.
+// Picks a kernel table. cmake/isa.cmake compiles <op>.kernel.cc once per ISA row, each exporting one constant
+// table lamina::<row>::<name>, and gives <op>.cc the list LAMINA_ROWS(X, T, name) of its rows, best first.
 //
 //   LAMINA_KERNELS(SoftmaxKernels, softmax_kernels)   // at namespace lamina scope in softmax.cc
 //   softmax_kernels().forward(...)
 //
 // and in softmax.kernel.cc
 //
-//   namespace lamina::LAMINA_ROW { extern const SoftmaxKernels softmax_kernels; const SoftmaxKernels softmax_kernels = {...}; }
+//   namespace lamina::LAMINA_ROW { extern const SoftmaxKernels softmax_kernels; const SoftmaxKernels
+//   softmax_kernels = {...}; }
 #pragma once
 
 #include "base/cpu.h"
@@ -19,12 +20,12 @@
   if (isa() >= Isa::row) return &row::name;
 
 // Best row that the CPU has (or LAMINA_ISA allows), chosen once. The last row always fits.
-#define LAMINA_KERNELS(T, name)                                       \
-  LAMINA_ROWS(LAMINA_DECLARE_ROW, T, name)                            \
-  static const T& name() {                                            \
-    static const T* const table = []() -> const T* {                  \
-      LAMINA_ROWS(LAMINA_PICK_ROW, T, name)                           \
-      return nullptr;                                                 \
-    }();                                                              \
-    return *table;                                                    \
+#define LAMINA_KERNELS(T, name)                      \
+  LAMINA_ROWS(LAMINA_DECLARE_ROW, T, name)           \
+  static const T& name() {                           \
+    static const T* const table = []() -> const T* { \
+      LAMINA_ROWS(LAMINA_PICK_ROW, T, name)          \
+      return nullptr;                                \
+    }();                                             \
+    return *table;                                   \
   }

@@ -10,36 +10,53 @@ template <class T>
 BinaryFn binary_of(Binary op) {
   switch (op) {
 #define LAMINA_BINARY(name) \
-  case Binary::name: return binary_loop<name##_op, T>;
+  case Binary::name:        \
+    return binary_loop<name##_op, T>;
 #define LAMINA_COMPARE LAMINA_BINARY
 #include "ops/binary.def"
 #undef LAMINA_BINARY
 #undef LAMINA_COMPARE
-    case Binary::kCount: break;
+    case Binary::kCount:
+      break;
   }
   return nullptr;
 }
 
 // bool arithmetic is logic: add and maximum are or, multiply and minimum are and.
 struct or_op {
-  template <class T> static T apply(T a, T b) { return a | b; }
+  template <class T>
+  static T apply(T a, T b) {
+    return a | b;
+  }
 };
 struct and_op {
-  template <class T> static T apply(T a, T b) { return a & b; }
+  template <class T>
+  static T apply(T a, T b) {
+    return a & b;
+  }
 };
 BinaryFn bool_binary(Binary op) {
   switch (op) {
     case Binary::add:
-    case Binary::maximum: return binary_loop<or_op, uint8_t>;
+    case Binary::maximum:
+      return binary_loop<or_op, uint8_t>;
     case Binary::multiply:
-    case Binary::minimum: return binary_loop<and_op, uint8_t>;
-    case Binary::equal: return binary_loop<equal_op, uint8_t>;
-    case Binary::not_equal: return binary_loop<not_equal_op, uint8_t>;
-    case Binary::less: return binary_loop<less_op, uint8_t>;
-    case Binary::less_equal: return binary_loop<less_equal_op, uint8_t>;
-    case Binary::greater: return binary_loop<greater_op, uint8_t>;
-    case Binary::greater_equal: return binary_loop<greater_equal_op, uint8_t>;
-    default: return nullptr;
+    case Binary::minimum:
+      return binary_loop<and_op, uint8_t>;
+    case Binary::equal:
+      return binary_loop<equal_op, uint8_t>;
+    case Binary::not_equal:
+      return binary_loop<not_equal_op, uint8_t>;
+    case Binary::less:
+      return binary_loop<less_op, uint8_t>;
+    case Binary::less_equal:
+      return binary_loop<less_equal_op, uint8_t>;
+    case Binary::greater:
+      return binary_loop<greater_op, uint8_t>;
+    case Binary::greater_equal:
+      return binary_loop<greater_equal_op, uint8_t>;
+    default:
+      return nullptr;
   }
 }
 
@@ -77,7 +94,8 @@ UnaryFn unary_of(Unary op) {
       return [](const void* x, int64_t s, void* y, int64_t n, double) {
         unary_loop<T>(x, s, y, n, [](T v) { return v; });
       };
-    default: return nullptr;
+    default:
+      return nullptr;
   }
 }
 
@@ -85,22 +103,33 @@ UnaryFn unary_of(Unary op) {
 
 BinaryFn integer_binary(Binary op, DType dtype) {
   switch (dtype) {
-    case DType::kBool: return bool_binary(op);
-    case DType::kUInt8: return binary_of<uint8_t>(op);
-    case DType::kInt8: return binary_of<int8_t>(op);
-    case DType::kInt32: return binary_of<int32_t>(op);
-    case DType::kInt64: return binary_of<int64_t>(op);
-    default: return nullptr;
+    case DType::kBool:
+      return bool_binary(op);
+    case DType::kUInt8:
+      return binary_of<uint8_t>(op);
+    case DType::kInt8:
+      return binary_of<int8_t>(op);
+    case DType::kInt32:
+      return binary_of<int32_t>(op);
+    case DType::kInt64:
+      return binary_of<int64_t>(op);
+    default:
+      return nullptr;
   }
 }
 
 UnaryFn integer_unary(Unary op, DType dtype) {
   switch (dtype) {
-    case DType::kUInt8: return unary_of<uint8_t>(op);
-    case DType::kInt8: return unary_of<int8_t>(op);
-    case DType::kInt32: return unary_of<int32_t>(op);
-    case DType::kInt64: return unary_of<int64_t>(op);
-    default: return nullptr;
+    case DType::kUInt8:
+      return unary_of<uint8_t>(op);
+    case DType::kInt8:
+      return unary_of<int8_t>(op);
+    case DType::kInt32:
+      return unary_of<int32_t>(op);
+    case DType::kInt64:
+      return unary_of<int64_t>(op);
+    default:
+      return nullptr;
   }
 }
 

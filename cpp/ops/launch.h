@@ -1,5 +1,6 @@
-// The launch point. One op-level call = one launch: a function, a trivially copyable argument block, the tensors it
-// reads and writes (as buffers: storage + offset), scratch bytes. Eager, recorded and replayed launches all run here.
+// The launch point. One op-level call = one launch: a function, a trivially copyable argument block, the
+// tensors it reads and writes (as buffers: storage + offset), scratch bytes. Eager, recorded and replayed
+// launches all run here.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +12,8 @@
 
 namespace lamina {
 
-// What a kernel reports: bad data (a label out of range) with the first element's index; the launch point raises.
+// What a kernel reports: bad data (a label out of range) with the first element's index; the launch point
+// raises.
 struct Status {
   const char* what = nullptr;  // null: fine. Otherwise a static text "label is out of range; expected ..."
   int64_t index = 0;
@@ -45,8 +47,8 @@ struct Launch {
 // Does nothing where an operand is symbolic. Raises ValueError where the kernel reports bad data.
 void launch(const Launch& launch);
 
-// The usual form: launch<run_softmax>("softmax", args, {&x}, {&y}). `run` is Status(const Args&, Buffers); buffers
-// are numbered reads first. Args holds sizes, strides and scalars, never pointers.
+// The usual form: launch<run_softmax>("softmax", args, {&x}, {&y}). `run` is Status(const Args&, Buffers);
+// buffers are numbered reads first. Args holds sizes, strides and scalars, never pointers.
 template <auto run, class Args>
 inline void launch(const char* op, const Args& args, std::initializer_list<const Tensor*> reads,
                    std::initializer_list<const Tensor*> writes, size_t scratch_bytes = 0) {

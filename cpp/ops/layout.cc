@@ -94,10 +94,18 @@ void where_loop(const WhereArgs& args, Buffers buffers) {
 
 Status run_where(const WhereArgs& args, Buffers buffers) {
   switch (args.size) {
-    case 1: where_loop<uint8_t>(args, buffers); break;
-    case 2: where_loop<uint16_t>(args, buffers); break;
-    case 4: where_loop<uint32_t>(args, buffers); break;
-    default: where_loop<uint64_t>(args, buffers); break;
+    case 1:
+      where_loop<uint8_t>(args, buffers);
+      break;
+    case 2:
+      where_loop<uint16_t>(args, buffers);
+      break;
+    case 4:
+      where_loop<uint32_t>(args, buffers);
+      break;
+    default:
+      where_loop<uint64_t>(args, buffers);
+      break;
   }
   return {};
 }
@@ -171,8 +179,9 @@ Tensor reshape(const Tensor& x, const Shape& wanted) {
 }
 
 void assign(const Tensor& dst, const Tensor& src) {
-  check(!dst.is_symbolic() && !src.is_symbolic(), "assign", "needs values, not symbolic tensors. Received: variable.shape=",
-        dst.shape(), ", value.shape=", src.shape(), ".");
+  check(!dst.is_symbolic() && !src.is_symbolic(), "assign",
+        "needs values, not symbolic tensors. Received: variable.shape=", dst.shape(),
+        ", value.shape=", src.shape(), ".");
   launch_copy("assign", dst, src.shape() == dst.shape() ? src : src.expand(dst.shape()));
 }
 

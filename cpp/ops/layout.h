@@ -5,7 +5,8 @@
 
 namespace lamina {
 
-// y = x in another type. Floats to integers truncate toward zero and saturate; NaN gives 0; to bool is x != 0.
+// y = x in another type. Floats to integers truncate toward zero and saturate; NaN gives 0; to bool is x !=
+// 0.
 Tensor cast(const Tensor& x, DType dtype);
 
 // x itself where it is contiguous, else a contiguous copy.

@@ -1,5 +1,6 @@
-// Walks several strided operands over one shape: axes that run together are merged, work is cut by parallel_for, and
-// `inner` gets runs along the last merged axis. Every element is computed on its own, so cuts never change a bit.
+// Walks several strided operands over one shape: axes that run together are merged, work is cut by
+// parallel_for, and `inner` gets runs along the last merged axis. Every element is computed on its own, so
+// cuts never change a bit.
 #pragma once
 
 #include <cstdint>

@@ -84,8 +84,8 @@ Tensor unary(Unary op, const Tensor& x, double alpha) {
 Tensor unary_grad(Unary op, const Tensor& dy, const Tensor& s, double alpha) {
   check_computes(unary_name(op), s.dtype());
   check(dy.shape() == s.shape() && dy.dtype() == s.dtype(), unary_name(op),
-        "the output's gradient must have the output's shape and dtype. Received: dy.shape=", dy.shape(),
-        " ", dy.dtype(), ", output shape=", s.shape(), " ", s.dtype(), ".");
+        "the output's gradient must have the output's shape and dtype. Received: dy.shape=", dy.shape(), " ",
+        dy.dtype(), ", output shape=", s.shape(), " ", s.dtype(), ".");
   Tensor dx = Tensor::like(s.shape(), s.dtype(), dy, s);
   if (dx.is_symbolic()) return dx;
   const UnaryGradArgs args{op, s.dtype(), alpha, NdLoop<3>::make(s.shape(), {&dx, &dy, &s})};

@@ -23,100 +23,234 @@ LAMINA_INLINE Vec<T> cos_lanes(Vec<T> x) {
 }
 
 struct abs_op {
-  template <class V> static V forward(V x, V) { return abs(x); }
-  template <class V> static V grad(V dy, V x, V) {
+  template <class V>
+  static V forward(V x, V) {
+    return abs(x);
+  }
+  template <class V>
+  static V grad(V dy, V x, V) {
     return select(x > V(0), dy, select(x < V(0), -dy, x * V(0)));  // 0 at 0, NaN at NaN
   }
 };
 struct ceil_op {
-  template <class V> static V forward(V x, V) { return -floor(-x); }
-  template <class V> static V grad(V, V, V) { return V(0); }
+  template <class V>
+  static V forward(V x, V) {
+    return -floor(-x);
+  }
+  template <class V>
+  static V grad(V, V, V) {
+    return V(0);
+  }
 };
 struct cos_op {
-  template <class V> static V forward(V x, V) { return cos_lanes(x); }
-  template <class V> static V grad(V dy, V x, V) { return -(dy * sin_lanes(x)); }
+  template <class V>
+  static V forward(V x, V) {
+    return cos_lanes(x);
+  }
+  template <class V>
+  static V grad(V dy, V x, V) {
+    return -(dy * sin_lanes(x));
+  }
 };
 struct elu_op {  // s = y: for x <= 0, f' = alpha exp(x) = y + alpha
-  template <class V> static V forward(V x, V alpha) { return select(x > V(0), x, alpha * expm1(x)); }
-  template <class V> static V grad(V dy, V y, V alpha) { return select(y > V(0), dy, dy * (y + alpha)); }
+  template <class V>
+  static V forward(V x, V alpha) {
+    return select(x > V(0), x, alpha * expm1(x));
+  }
+  template <class V>
+  static V grad(V dy, V y, V alpha) {
+    return select(y > V(0), dy, dy * (y + alpha));
+  }
 };
 struct erf_op {  // f' = 2 / sqrt(pi) exp(-x^2)
-  template <class V> static V forward(V x, V) { return erf(x); }
-  template <class V> static V grad(V dy, V x, V) { return dy * (V(1.1283791670955126) * exp(-(x * x))); }
+  template <class V>
+  static V forward(V x, V) {
+    return erf(x);
+  }
+  template <class V>
+  static V grad(V dy, V x, V) {
+    return dy * (V(1.1283791670955126) * exp(-(x * x)));
+  }
 };
 struct exp_op {  // s = y
-  template <class V> static V forward(V x, V) { return exp(x); }
-  template <class V> static V grad(V dy, V y, V) { return dy * y; }
+  template <class V>
+  static V forward(V x, V) {
+    return exp(x);
+  }
+  template <class V>
+  static V grad(V dy, V y, V) {
+    return dy * y;
+  }
 };
 struct expm1_op {  // s = y
-  template <class V> static V forward(V x, V) { return expm1(x); }
-  template <class V> static V grad(V dy, V y, V) { return dy * (y + V(1)); }
+  template <class V>
+  static V forward(V x, V) {
+    return expm1(x);
+  }
+  template <class V>
+  static V grad(V dy, V y, V) {
+    return dy * (y + V(1));
+  }
 };
 struct floor_op {
-  template <class V> static V forward(V x, V) { return floor(x); }
-  template <class V> static V grad(V, V, V) { return V(0); }
+  template <class V>
+  static V forward(V x, V) {
+    return floor(x);
+  }
+  template <class V>
+  static V grad(V, V, V) {
+    return V(0);
+  }
 };
 struct leaky_relu_op {  // s = x
-  template <class V> static V forward(V x, V alpha) { return select(x > V(0), x, alpha * x); }
-  template <class V> static V grad(V dy, V x, V alpha) { return select(x > V(0), dy, alpha * dy); }
+  template <class V>
+  static V forward(V x, V alpha) {
+    return select(x > V(0), x, alpha * x);
+  }
+  template <class V>
+  static V grad(V dy, V x, V alpha) {
+    return select(x > V(0), dy, alpha * dy);
+  }
 };
 struct log_op {
-  template <class V> static V forward(V x, V) { return log(x); }
-  template <class V> static V grad(V dy, V x, V) { return dy / x; }
+  template <class V>
+  static V forward(V x, V) {
+    return log(x);
+  }
+  template <class V>
+  static V grad(V dy, V x, V) {
+    return dy / x;
+  }
 };
 struct log1p_op {
-  template <class V> static V forward(V x, V) { return log1p(x); }
-  template <class V> static V grad(V dy, V x, V) { return dy / (x + V(1)); }
+  template <class V>
+  static V forward(V x, V) {
+    return log1p(x);
+  }
+  template <class V>
+  static V grad(V dy, V x, V) {
+    return dy / (x + V(1));
+  }
 };
 struct negative_op {
-  template <class V> static V forward(V x, V) { return -x; }
-  template <class V> static V grad(V dy, V, V) { return -dy; }
+  template <class V>
+  static V forward(V x, V) {
+    return -x;
+  }
+  template <class V>
+  static V grad(V dy, V, V) {
+    return -dy;
+  }
 };
 struct reciprocal_op {  // s = y
-  template <class V> static V forward(V x, V) { return V(1) / x; }
-  template <class V> static V grad(V dy, V y, V) { return -(dy * (y * y)); }
+  template <class V>
+  static V forward(V x, V) {
+    return V(1) / x;
+  }
+  template <class V>
+  static V grad(V dy, V y, V) {
+    return -(dy * (y * y));
+  }
 };
 struct relu_op {  // s = y; NaN passes through, as max(x, 0) does in NumPy
-  template <class V> static V forward(V x, V) { return select(x <= V(0), V(0), x); }
-  template <class V> static V grad(V dy, V y, V) { return select(y > V(0), dy, V(0)); }
+  template <class V>
+  static V forward(V x, V) {
+    return select(x <= V(0), V(0), x);
+  }
+  template <class V>
+  static V grad(V dy, V y, V) {
+    return select(y > V(0), dy, V(0));
+  }
 };
 struct round_op {  // half to even
-  template <class V> static V forward(V x, V) { return round_even(x); }
-  template <class V> static V grad(V, V, V) { return V(0); }
+  template <class V>
+  static V forward(V x, V) {
+    return round_even(x);
+  }
+  template <class V>
+  static V grad(V, V, V) {
+    return V(0);
+  }
 };
 struct rsqrt_op {  // s = y: f' = -y^3 / 2
-  template <class V> static V forward(V x, V) { return V(1) / sqrt(x); }
-  template <class V> static V grad(V dy, V y, V) { return V(-0.5) * dy * (y * y * y); }
+  template <class V>
+  static V forward(V x, V) {
+    return V(1) / sqrt(x);
+  }
+  template <class V>
+  static V grad(V dy, V y, V) {
+    return V(-0.5) * dy * (y * y * y);
+  }
 };
 struct sigmoid_op {  // s = y
-  template <class V> static V forward(V x, V) { return sigmoid(x); }
-  template <class V> static V grad(V dy, V y, V) { return dy * (y * (V(1) - y)); }
+  template <class V>
+  static V forward(V x, V) {
+    return sigmoid(x);
+  }
+  template <class V>
+  static V grad(V dy, V y, V) {
+    return dy * (y * (V(1) - y));
+  }
 };
 struct sign_op {
-  template <class V> static V forward(V x, V) {
+  template <class V>
+  static V forward(V x, V) {
     return select(x > V(0), V(1), select(x < V(0), V(-1), x * V(0)));
   }
-  template <class V> static V grad(V, V, V) { return V(0); }
+  template <class V>
+  static V grad(V, V, V) {
+    return V(0);
+  }
 };
 struct sin_op {
-  template <class V> static V forward(V x, V) { return sin_lanes(x); }
-  template <class V> static V grad(V dy, V x, V) { return dy * cos_lanes(x); }
+  template <class V>
+  static V forward(V x, V) {
+    return sin_lanes(x);
+  }
+  template <class V>
+  static V grad(V dy, V x, V) {
+    return dy * cos_lanes(x);
+  }
 };
 struct softplus_op {  // log(1 + exp(x)), s = x
-  template <class V> static V forward(V x, V) { return softplus(x); }
-  template <class V> static V grad(V dy, V x, V) { return dy * sigmoid(x); }
+  template <class V>
+  static V forward(V x, V) {
+    return softplus(x);
+  }
+  template <class V>
+  static V grad(V dy, V x, V) {
+    return dy * sigmoid(x);
+  }
 };
 struct sqrt_op {  // s = y
-  template <class V> static V forward(V x, V) { return sqrt(x); }
-  template <class V> static V grad(V dy, V y, V) { return V(0.5) * dy / y; }
+  template <class V>
+  static V forward(V x, V) {
+    return sqrt(x);
+  }
+  template <class V>
+  static V grad(V dy, V y, V) {
+    return V(0.5) * dy / y;
+  }
 };
 struct square_op {
-  template <class V> static V forward(V x, V) { return x * x; }
-  template <class V> static V grad(V dy, V x, V) { return V(2) * dy * x; }
+  template <class V>
+  static V forward(V x, V) {
+    return x * x;
+  }
+  template <class V>
+  static V grad(V dy, V x, V) {
+    return V(2) * dy * x;
+  }
 };
 struct tanh_op {  // s = y
-  template <class V> static V forward(V x, V) { return tanh(x); }
-  template <class V> static V grad(V dy, V y, V) { return dy * fnma(y, y, V(1)); }
+  template <class V>
+  static V forward(V x, V) {
+    return tanh(x);
+  }
+  template <class V>
+  static V grad(V dy, V y, V) {
+    return dy * fnma(y, y, V(1));
+  }
 };
 
 template <class Op, class T>

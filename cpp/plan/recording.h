@@ -1,5 +1,6 @@
-// Records launches as data: function, argument bytes, (storage id, byte offset) per operand. A recording holds ids, not
-// memory: what its launches write and what dies before it closes is an intermediate; the rest keeps its address.
+// Records launches as data: function, argument bytes, (storage id, byte offset) per operand. A recording
+// holds ids, not memory: what its launches write and what dies before it closes is an intermediate; the rest
+// keeps its address.
 #pragma once
 
 #include <cstddef>
@@ -32,8 +33,8 @@ struct RecordedLaunch {
 // A closed recording with an address for every buffer; `replay` runs it with no allocation.
 class Plan {
  public:
-  // Runs every launch in order. Raises what a launch reports, naming its op. `keep_going` style hooks do not exist:
-  // a failed launch ends the replay.
+  // Runs every launch in order. Raises what a launch reports, naming its op. `keep_going` style hooks do not
+  // exist: a failed launch ends the replay.
   void replay();
   size_t num_launches() const { return launches_.size(); }
   size_t intermediate_bytes() const { return arena_bytes_; }
@@ -56,7 +57,8 @@ class Recording {
   Recording(const Recording&) = delete;
 
   void append(const Launch& l);
-  // Gives every storage that died an address in one arena and pins the rest. The recording is empty afterwards.
+  // Gives every storage that died an address in one arena and pins the rest. The recording is empty
+  // afterwards.
   std::unique_ptr<Plan> close();
 
  private:
@@ -64,7 +66,8 @@ class Recording {
   struct Buffer {
     Storage* alive;  // null once dead
     size_t bytes;
-    StoragePtr input;  // held where a launch read it before any wrote it: data made outside, a constant or a weight
+    StoragePtr
+        input;  // held where a launch read it before any wrote it: data made outside, a constant or a weight
   };
   std::vector<RecordedLaunch> launches_;
   std::unordered_map<uint64_t, Buffer> buffers_;

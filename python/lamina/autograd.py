@@ -44,7 +44,8 @@ def record(op, core, inputs, grad, saved=(), output=False):
         op: name for error messages.
         core: the result, a core tensor.
         inputs: tuple of the input Tensors.
-        grad: `grad(dy)`, or `grad(dy, y)` with `output=True`; returns one Tensor (or None) per input, alone or as a tuple.
+        grad: `grad(dy)`, or `grad(dy, y)` with `output=True`; returns one Tensor (or None) per input, alone or as
+            a tuple.
         saved: Tensors whose values `grad` reads; writing into them before it runs is an error.
         output: whether `grad` gets the result passed in.
     """

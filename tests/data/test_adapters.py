@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from lamina.data import Dataset
 from lamina.data.adapters import batches, train_validation_split
 

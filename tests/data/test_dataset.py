@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from lamina.data import AUTOTUNE, INFINITE_CARDINALITY, UNKNOWN_CARDINALITY, Dataset, seeding
 
 
@@ -62,9 +63,7 @@ def test_batch(through):
 def test_take_skip_repeat(through):
     source = through(Dataset.range(5))
     assert (
-        values(source.take(2)) == [0, 1]
-        and values(source.take(-1)) == [0, 1, 2, 3, 4]
-        and values(source.take(0)) == []
+        values(source.take(2)) == [0, 1] and values(source.take(-1)) == [0, 1, 2, 3, 4] and values(source.take(0)) == []
     )
     assert values(source.skip(3)) == [3, 4] and values(source.skip(-1)) == [] and values(source.skip(9)) == []
     assert values(source.skip(1).take(2).repeat(2)) == [1, 2, 1, 2]
@@ -202,9 +201,7 @@ def test_from_generator_with_signature():
 
     with pytest.raises(ValueError, match=r"\[Dataset.from_generator\].*expected \(None, 3\).*shape=\(2, 2\)"):
         list(Dataset.from_generator(lambda: [np.zeros((2, 2))], output_signature=Spec()))
-    with pytest.raises(
-        ValueError, match=r"\[Dataset.from_generator\].*expected tuple of 2.*Received: one array"
-    ):
+    with pytest.raises(ValueError, match=r"\[Dataset.from_generator\].*expected tuple of 2.*Received: one array"):
         list(Dataset.from_generator(lambda: [1], output_signature=("int32", "int32")))
     with pytest.raises(TypeError, match=r"\[Dataset.from_generator\].*NoneType"):
         list(Dataset.from_generator(lambda: None))

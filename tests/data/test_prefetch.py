@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+
 from lamina.data import AUTOTUNE, Dataset
 
 

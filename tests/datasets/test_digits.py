@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from lamina.datasets import digits
 
 
@@ -44,9 +45,7 @@ def test_calls_do_not_share_memory():
     assert digits.load_data()[0][0].any()
 
 
-@pytest.mark.parametrize(
-    ("size", "error"), [(7, ValueError), (257, ValueError), (2**70, ValueError), (8.5, TypeError)]
-)
+@pytest.mark.parametrize(("size", "error"), [(7, ValueError), (257, ValueError), (2**70, ValueError), (8.5, TypeError)])
 def test_errors(size, error):
     with pytest.raises(error, match=rf"\[datasets.digits\] size.*expected 8 to 256. Received: size={size}"):
         digits.load_data(size=size)

@@ -7,6 +7,7 @@ import io
 import os
 
 import pytest
+
 from lamina.datasets import download as module
 from lamina.datasets.download import Remote, download
 
@@ -60,9 +61,7 @@ def test_thrown_away_when_it_is_not(served, tmp_path, path, data):
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize(
-    "error", [ConnectionResetError("gone"), http.client.BadStatusLine("?"), KeyboardInterrupt()]
-)
+@pytest.mark.parametrize("error", [ConnectionResetError("gone"), http.client.BadStatusLine("?"), KeyboardInterrupt()])
 def test_broken_off(monkeypatch, tmp_path, error):
     class Answer(io.BytesIO):
         def read(self, size=-1):

@@ -6,6 +6,7 @@ import io
 
 import numpy as np
 import pytest
+
 from lamina.datasets import fashion_mnist, locate
 
 
@@ -24,9 +25,7 @@ def test_class_names():
 
 def test_sample_is_the_beginning_of_the_full_set():
     if locate._find(fashion_mnist._SOURCE, "fashion_mnist.npz") is None:
-        pytest.skip(
-            "full Fashion-MNIST is not on this machine (LAMINA_DATA, or Debian's dataset-fashion-mnist)"
-        )
+        pytest.skip("full Fashion-MNIST is not on this machine (LAMINA_DATA, or Debian's dataset-fashion-mnist)")
     for full, sample, count in zip(fashion_mnist.load_data(), fashion_mnist.load_sample(), (100, 20)):
         rows = np.sort(np.concatenate([np.flatnonzero(full[1] == label)[:count] for label in range(10)]))
         assert np.array_equal(full[0][rows], sample[0]) and np.array_equal(full[1][rows], sample[1])
@@ -52,6 +51,4 @@ def test_download(machine, monkeypatch, small_set, idx_files):
     for _ in range(2):  # the second time from the cache
         (x, y), _ = fashion_mnist.load_data()
         assert np.array_equal(x, arrays["x_train"]) and np.array_equal(y, arrays["y_train"])
-        assert len(asked) == 4 and all(
-            url.startswith("https://storage.googleapis.com/tensorflow/") for url in asked
-        )
+        assert len(asked) == 4 and all(url.startswith("https://storage.googleapis.com/tensorflow/") for url in asked)

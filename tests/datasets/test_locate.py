@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from lamina.datasets import fashion_mnist, mnist
 
 SETS = [mnist, fashion_mnist]

@@ -5,6 +5,7 @@ import zipfile
 
 import numpy as np
 import pytest
+
 from lamina.datasets import fashion_mnist, mnist
 
 
@@ -56,9 +57,7 @@ def test_wrong_arrays(load, small_set, key, change, message):
 def test_missing_array(load, small_set):
     arrays = small_set(mnist)
     del arrays["y_test"]
-    with pytest.raises(
-        ValueError, match=r"expected arrays \['x_train', .*found \['x_test', 'x_train', 'y_train'\]"
-    ):
+    with pytest.raises(ValueError, match=r"expected arrays \['x_train', .*found \['x_test', 'x_train', 'y_train'\]"):
         load(**arrays)
 
 
@@ -71,9 +70,7 @@ def test_truncated_archive(load, small_set, part):
 def test_flipped_bit(load, small_set):
     data = bytearray(archive(small_set(mnist)))
     data[2000] ^= 4
-    with pytest.raises(
-        ValueError, match=r"(?s)\[datasets.mnist\] the file is damaged.*cannot be read.*set.npz"
-    ):
+    with pytest.raises(ValueError, match=r"(?s)\[datasets.mnist\] the file is damaged.*cannot be read.*set.npz"):
         load(data=bytes(data))
 
 

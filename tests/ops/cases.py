@@ -1,6 +1,15 @@
 """Every op's test rows. Each family has its own file of rows; this is the list of them."""
 
-from . import rows_conv, rows_elementwise, rows_indexing, rows_linalg, rows_normalization, rows_pooling, rows_random, rows_reduce
+from . import (
+    rows_conv,
+    rows_elementwise,
+    rows_indexing,
+    rows_linalg,
+    rows_normalization,
+    rows_pooling,
+    rows_random,
+    rows_reduce,
+)
 
 ROWS = [
     *rows_elementwise.ROWS,

@@ -15,9 +15,7 @@ def one_hot(x, n, axis=-1, dtype="float32"):
 
 def take_along_axis(x, indices, axis=None):
     shape = list(
-        np.broadcast_shapes(
-            *[[n if i != axis % x.ndim else 1 for i, n in enumerate(a.shape)] for a in (x, indices)]
-        )
+        np.broadcast_shapes(*[[n if i != axis % x.ndim else 1 for i, n in enumerate(a.shape)] for a in (x, indices)])
     )
     wide = [list(shape), list(shape)]
     for s, a in zip(wide, (x, indices)):
@@ -81,9 +79,7 @@ ROWS = [
         ],
         one_hot,
         grad=False,
-        errors=[
-            ((np.array([1]), 0), {}, ValueError, r"\[one_hot\] num_classes must be positive.*num_classes=0")
-        ],
+        errors=[((np.array([1]), 0), {}, ValueError, r"\[one_hot\] num_classes must be positive.*num_classes=0")],
     ),
     Row(
         "boolean_mask",

@@ -108,9 +108,7 @@ ROWS = [
         lambda x, axis: softmax(x, axis),
         id="softmax_axes",
     ),
-    Row(
-        "softmax", drawn([((130, 1000), (), {}), ((7, 40, 70), (1,), {})], False), softmax, id="softmax_long"
-    ),
+    Row("softmax", drawn([((130, 1000), (), {}), ((7, 40, 70), (1,), {})], False), softmax, id="softmax_long"),
     Row(
         "log_softmax",
         drawn([((3, 5), (), {}), ((3, 5), (0,), {}), ((2, 17, 3), (1,), {})]),
@@ -141,11 +139,7 @@ def binary(target, output, from_logits=False):
 
 
 def labelled(rng):
-    draws = [
-        ((rng.integers(0, n, 4), rng.standard_normal((4, n)) * 2), {"from_logits": True})
-        for n in SIMD_SIZES
-        if n
-    ]
+    draws = [((rng.integers(0, n, 4), rng.standard_normal((4, n)) * 2), {"from_logits": True}) for n in SIMD_SIZES if n]
     draws += [((rng.integers(0, n, 4), rng.random((4, n)) + 0.1), {}) for n in (2, 3, 17, 33)]
     draws += [
         ((rng.integers(0, 3, (4, 1)), rng.standard_normal((4, 3))), {"from_logits": True}),
@@ -163,8 +157,7 @@ def labelled(rng):
 
 def weighted(rng):
     draws = [
-        ((rng.random((4, n)), rng.standard_normal((4, n)) * 2), {"from_logits": True})
-        for n in (1, 2, 5, 16, 17, 33)
+        ((rng.random((4, n)), rng.standard_normal((4, n)) * 2), {"from_logits": True}) for n in (1, 2, 5, 16, 17, 33)
     ]
     draws += [((rng.random((4, n)), rng.random((4, n)) + 0.1), {}) for n in (2, 5, 17)]
     return [*draws, ((rng.random((2, 3, 5)), rng.random((2, 3, 5)) + 0.1), {"axis": 1})]

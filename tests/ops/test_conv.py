@@ -10,9 +10,7 @@ import lamina as lm
 def test_nan_reaches_exactly_the_windows_that_see_it(rng, activation):
     x = rng.standard_normal((1, 6, 6, 2)).astype(np.float32)
     x[0, 2, 3, 1] = np.nan
-    y = lm.ops.conv2d(
-        x, rng.standard_normal((3, 3, 2, 5)).astype(np.float32), padding="same", activation=activation
-    )
+    y = lm.ops.conv2d(x, rng.standard_normal((3, 3, 2, 5)).astype(np.float32), padding="same", activation=activation)
     want = np.zeros((6, 6), bool)
     want[1:4, 2:5] = True
     np.testing.assert_array_equal(np.isnan(y.numpy()), np.broadcast_to(want[None, :, :, None], y.shape))

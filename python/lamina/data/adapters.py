@@ -162,22 +162,14 @@ def batches(
         >>> [(x.tolist(), y.tolist()) for x, y, _ in batches([1, 2, 3], [4, 5, 6], batch_size=2)]
         [([1, 2], [4, 5]), ([3], [6])]
     """
-    size = (
-        DEFAULT_BATCH_SIZE
-        if batch_size is None
-        else checks.integer(batch_size, "batch_size", where, minimum=1)
-    )
+    size = DEFAULT_BATCH_SIZE if batch_size is None else checks.integer(batch_size, "batch_size", where, minimum=1)
     epoch = checks.integer(epoch, "epoch", where, minimum=0)
     if shuffle:
         seed = seeding.next_seed() if seed is None else checks.integer(seed, "seed", where)
     if is_arrays(x):
         data = (several(x), several(y), several(sample_weight))
         return ArrayBatches(data, size, shuffle, seed or 0, epoch, where)
-    if (
-        x is None
-        or isinstance(x, (str, bytes, set))
-        or not (hasattr(x, "__iter__") or hasattr(x, "__getitem__"))
-    ):
+    if x is None or isinstance(x, (str, bytes, set)) or not (hasattr(x, "__iter__") or hasattr(x, "__getitem__")):
         hint = " Call it to make the generator." if callable(x) else ""
         raise TypeError(
             f"[{where}] x is no data; expected arrays, a Dataset, a generator, or an object with __len__ and "
@@ -219,9 +211,7 @@ def unpack(item: Any, where: str) -> Triple:
         )
     x, y, weight = (None if part is None else _arrays(part, where) for part in (*parts, None, None)[:3])
     if x is None:
-        raise ValueError(
-            f"[{where}] a batch has no x; expected an array. Received: {len(parts)} parts, x=None."
-        )
+        raise ValueError(f"[{where}] a batch has no x; expected an array. Received: {len(parts)} parts, x=None.")
     shapes = [array.shape for part in (x, y, weight) if part is not None for array in leaves(part)]
     if () in shapes or len({shape[0] for shape in shapes}) != 1 or shapes[0][0] == 0:
         raise ValueError(
@@ -243,11 +233,7 @@ def train_validation_split(arrays: Any, fraction: float, where: str = "fit") -> 
     Returns:
         The structure of the first and that of the last rows, as read-only views.
     """
-    if (
-        isinstance(fraction, bool)
-        or not isinstance(fraction, (int, float, np.number))
-        or not 0 < fraction < 1
-    ):
+    if isinstance(fraction, bool) or not isinstance(fraction, (int, float, np.number)) or not 0 < fraction < 1:
         raise ValueError(
             f"[{where}] validation_split is no share; expected a number between 0 and 1. "
             f"Received: validation_split={fraction!r}."

@@ -17,9 +17,7 @@ def integer(value: Any, name: str, where: str, minimum: int | None = None) -> in
             f"(type {type(value).__name__})."
         )
     if minimum is not None and number < minimum:
-        raise ValueError(
-            f"[{where}] {name} is too small; expected an integer{bound}. Received: {name}={number}."
-        )
+        raise ValueError(f"[{where}] {name} is too small; expected an integer{bound}. Received: {name}={number}.")
     return number
 
 

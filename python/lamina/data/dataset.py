@@ -77,16 +77,12 @@ class Dataset:
         checks.function(generator, "generator", "Dataset.from_generator")
         if output_signature is None:
             return Dataset(nodes.Generated(lambda: generator(*args)))
-        return Dataset(
-            nodes.Generated(lambda: (conform(item, output_signature) for item in generator(*args)))
-        )
+        return Dataset(nodes.Generated(lambda: (conform(item, output_signature) for item in generator(*args))))
 
     @staticmethod
     def range(*args: int) -> "Dataset":
         """Makes a dataset of the int64 numbers of Python's `range(*args)`."""
-        return Dataset.from_tensor_slices(
-            np.arange(*[checks.integer(a, "args", "Dataset.range") for a in args])
-        )
+        return Dataset.from_tensor_slices(np.arange(*[checks.integer(a, "args", "Dataset.range") for a in args]))
 
     @staticmethod
     def zip(*datasets: Any) -> "Dataset":
@@ -105,13 +101,9 @@ class Dataset:
         for source in sources:
             _check_dataset(source, "Dataset.zip")
         if not sources:
-            raise ValueError(
-                "[Dataset.zip] there is no dataset; expected at least one. Received: no arguments."
-            )
+            raise ValueError("[Dataset.zip] there is no dataset; expected at least one. Received: no arguments.")
         inputs = [source._node for source in sources]
-        if all(
-            isinstance(node, nodes.Slices) for node in inputs
-        ):  # stay rows of arrays: later batches are views
+        if all(isinstance(node, nodes.Slices) for node in inputs):  # stay rows of arrays: later batches are views
             count = min(node.cardinality() for node in inputs)
             arrays = map_structure(lambda source: nodes.gather(source._node.arrays, range(count)), template)
             return Dataset(nodes.Slices(arrays, count))
@@ -208,17 +200,11 @@ class Dataset:
     def prefetch(self, buffer_size: int) -> "Dataset":
         """Lets a thread make up to `buffer_size` (or AUTOTUNE) elements ahead; the order does not change."""
         size = checks.integer(buffer_size, "buffer_size", "Dataset.prefetch", minimum=-1)
-        return (
-            Dataset(element_stages.Prefetch(self._node, _PREFETCH if size == AUTOTUNE else size))
-            if size
-            else self
-        )
+        return Dataset(element_stages.Prefetch(self._node, _PREFETCH if size == AUTOTUNE else size)) if size else self
 
     def enumerate(self, start: int = 0) -> "Dataset":
         """Makes pairs (number, element), counted from `start`."""
-        return Dataset(
-            element_stages.Enumerate(self._node, checks.integer(start, "start", "Dataset.enumerate"))
-        )
+        return Dataset(element_stages.Enumerate(self._node, checks.integer(start, "start", "Dataset.enumerate")))
 
     def concatenate(self, dataset: "Dataset") -> "Dataset":
         """Appends another dataset."""

@@ -64,9 +64,7 @@ def as_columns(structure: Any, where: str) -> tuple[Any, int]:
 
     def column(leaf: Any) -> np.ndarray:
         view = np.asarray(as_array(leaf, where)).view()
-        view.flags.writeable = (
-            False  # a batch is a view of the caller's data; writing to it would change that
-        )
+        view.flags.writeable = False  # a batch is a view of the caller's data; writing to it would change that
         return view
 
     columns = map_structure(column, structure)
@@ -75,8 +73,7 @@ def as_columns(structure: Any, where: str) -> tuple[Any, int]:
         raise ValueError(f"[{where}] there is no array; expected at least one. Received: {structure!r}.")
     if () in shapes:
         raise ValueError(
-            f"[{where}] a scalar has no rows; expected arrays of one or more dimensions. Received: "
-            f"shapes={shapes}."
+            f"[{where}] a scalar has no rows; expected arrays of one or more dimensions. Received: shapes={shapes}."
         )
     if len({shape[0] for shape in shapes}) > 1:
         raise ValueError(

@@ -47,6 +47,5 @@ def conform(item: Any, signature: Any) -> Any:
 def _mismatch(expected: str, item: Any, where: str) -> ValueError:
     kind = f"{type(item).__name__} of {len(item)}" if isinstance(item, (tuple, dict)) else "one array"
     return ValueError(
-        f"[{where}] an element does not have the structure of output_signature; expected {expected}. "
-        f"Received: {kind}."
+        f"[{where}] an element does not have the structure of output_signature; expected {expected}. Received: {kind}."
     )

@@ -47,9 +47,7 @@ def load_data(size: int = 8) -> tuple[Split, Split]:
             f"[datasets.digits] size is no integer; expected 8 to {_MAX_SIZE}. Received: size={size!r}."
         ) from None
     if not 8 <= side <= _MAX_SIZE:
-        raise ValueError(
-            f"[datasets.digits] size is out of range; expected 8 to {_MAX_SIZE}. Received: size={size}."
-        )
+        raise ValueError(f"[datasets.digits] size is out of range; expected 8 to {_MAX_SIZE}. Received: size={size}.")
     with np.load(Path(__file__).with_name("digits.npz"), allow_pickle=False) as file:
         x, y = file["x"], file["y"]
     images = _resize(x, side)

@@ -82,17 +82,13 @@ def parse_idx(data: bytes, path: Path, where: str) -> np.ndarray:
     """Reads the IDX format: bytes 0 0 type rank, big-endian sizes, then the values (type 8: uint8)."""
     rank = data[3] if len(data) >= 4 else 0
     if data[:3] != b"\0\0\x08" or rank not in (1, 3) or len(data) < 4 + 4 * rank:
-        raise damaged(
-            path, f"expected an IDX header of unsigned bytes, found {data[:4].hex(' ') or 'nothing'}", where
-        )
+        raise damaged(path, f"expected an IDX header of unsigned bytes, found {data[:4].hex(' ') or 'nothing'}", where)
     shape = tuple(int(n) for n in np.frombuffer(data, ">u4", rank, offset=4))
     size = 1
     for n in shape:
         size *= n
     if len(data) != 4 + 4 * rank + size:
-        raise damaged(
-            path, f"expected {size} values of shape {shape}, found {len(data) - 4 - 4 * rank}", where
-        )
+        raise damaged(path, f"expected {size} values of shape {shape}, found {len(data) - 4 - 4 * rank}", where)
     return np.frombuffer(data, np.uint8, offset=4 + 4 * rank).reshape(shape).copy()
 
 
@@ -103,9 +99,7 @@ def _parse_npy(data: bytes, path: Path, where: str) -> np.ndarray:
         version = np.lib.format.read_magic(stream)
         if version not in ((1, 0), (2, 0)):
             raise ValueError(f"version {version}")
-        header = (
-            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        )
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran_order, dtype = header(stream)
         if dtype.hasobject:
             raise ValueError("pickled objects are not loaded")
@@ -120,9 +114,7 @@ def _checked(arrays: dict[str, Any], path: Path, where: str) -> tuple[Split, Spl
         x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
         found = f"{x.dtype} {x.shape} and {y.dtype} {y.shape}"
         if x.dtype != np.uint8 or x.ndim != 3 or x.shape[1:] != (28, 28) or y.dtype.kind not in "iu":
-            raise damaged(
-                path, f"expected uint8 images [n, 28, 28] with integer labels [n], found {found}", where
-            )
+            raise damaged(path, f"expected uint8 images [n, 28, 28] with integer labels [n], found {found}", where)
         if y.shape != x.shape[:1] or len(x) == 0:
             raise damaged(path, f"expected as many labels as images, at least one, found {found}", where)
         if y.min() < 0 or y.max() > 9:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import activations, constraints, initializers, ops, regularizers
-from ..ops.conv import conv2d
+from ..ops.convolution import conv2d
 from .arguments import data_format_of, padding_of, pair, positive
 from .fusion import FUSED
 from .input_spec import InputSpec

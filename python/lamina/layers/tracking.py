@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..random_state import SeedGenerator
 from ..tensor import Variable
 
 
@@ -12,7 +13,7 @@ def is_layer(value):
 
 def is_generator(value):
     """Whether a value is a random generator whose state is part of the layer."""
-    return type(value).__name__ == "SeedGenerator"
+    return isinstance(value, SeedGenerator)
 
 
 def is_trackable(value):

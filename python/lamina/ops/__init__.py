@@ -25,7 +25,7 @@ from .arithmetic import (
     where,
 )
 from .common import broadcast_to, cast
-from .conv import conv2d, conv2d_input_grad, conv2d_weight_grad
+from .convolution import conv, conv2d, conv2d_input_grad, conv2d_weight_grad
 from .cross_entropy import binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy
 from .elementwise import (
     abs,

@@ -109,7 +109,7 @@ def binary(op, kernel, x1, x2, grad):
 
 
 def unary(op, x, kernel, kernel_grad, composed, from_output=False):
-    """One elementwise function; its gradient kernel takes (dy, x), or (dy, y) with from_output, and has a composed form."""
+    """One elementwise function; its gradient kernel and composed form take (dy, x), or (dy, y) with from_output."""
     core = kernel(x._core)
     if x._source is None:
         return Tensor(core)

@@ -70,8 +70,8 @@ def matmul(x1, x2):
     return record("matmul", y, (x1, x2), grad, saved=(x1, x2))
 
 
-# g = dy f'(y) in public ops, by activation.
-_COMPOSED_GRAD = {
+# The activations that dense and conv2d fuse, each with g = dy f'(y) in public ops.
+FUSED_ACTIVATIONS = {
     None: lambda dy, y: dy,
     "relu": lambda dy, y: where(y > 0.0, dy, dy * 0.0),
     "sigmoid": lambda dy, y: dy * (y * (1.0 - y)),
@@ -99,7 +99,7 @@ def dense(x, w, bias=None, activation=None):
         >>> lm.ops.linalg.dense([[1.0, 2.0]], [[3.0], [-4.0]], activation="relu").numpy()
         array([[0.]], dtype=float32)
     """
-    if not isinstance(activation, (str, type(None))) or activation not in _COMPOSED_GRAD:
+    if not isinstance(activation, (str, type(None))) or activation not in FUSED_ACTIVATIONS:
         raise ValueError(
             '[dense] only "relu", "sigmoid" and "tanh" are fused. '
             f"Received: activation={activation!r}. Apply others to the result."
@@ -111,7 +111,7 @@ def dense(x, w, bias=None, activation=None):
     def grad(dy, y):
         g, g_bias = dy, None
         if mode.enabled:
-            g = _COMPOSED_GRAD[activation](dy, y)
+            g = FUSED_ACTIVATIONS[activation](dy, y)
             g_bias = sum_to(g, inputs[2].shape) if len(inputs) == 3 else None
         elif activation is not None or len(inputs) == 3:
             g, g_bias = map(Tensor, _core.dense_grad(dy._core, y._core, activation))

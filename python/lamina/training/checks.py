@@ -81,8 +81,8 @@ def check_outputs(model, y, y_pred):
                     model,
                     "accuracy",
                     f"[{model.name}] accuracy was asked for targets that are not classes, "
-                    f"y={target[target != np.floor(target)][0]:.4g} say; it counts exact matches and means nothing here. "
-                    'Use metrics=["mae"] for numbers.',
+                    f"y={target[target != np.floor(target)][0]:.4g} say; it counts exact matches and means nothing "
+                    'here. Use metrics=["mae"] for numbers.',
                 )
 
 
