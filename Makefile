@@ -63,6 +63,7 @@ test-openmp: debian $(VENV)/tools $(VENV)/installed
 	rm -rf build/openmp/site && mkdir -p build/openmp/site && cp -r python/lamina build/openmp/site/
 	rm -f build/openmp/site/lamina/_core*.so && $(CMAKE) --install build/openmp --prefix build/openmp/site
 	PYTHONPATH=build/openmp/site $(BIN)/python -m pytest -q tests/ops tests/test_bits.py
+	test "$$(PYTHONPATH=build/openmp/site $(BIN)/python -m tests.bits)" = "$$($(BIN)/python -m tests.bits)"
 
 test-sanitizers: debian $(VENV)/tools
 	$(CONFIGURE) -B build/sanitized -DLAMINA_OPENMP=OFF -DLAMINA_PYTHON=OFF -DLAMINA_SANITIZE=address,undefined

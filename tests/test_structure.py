@@ -50,19 +50,22 @@ def test_cpp_includes_point_down():
     assert not wrong
 
 
-# Each room may import those before it at module level.
+# Each room may import those before it, at module level or later.
 LEVELS_PYTHON = [
-    {"_core"},
-    {"tensor", "autograd", "config", "random_state"},
+    {"_core", "container", "seeding"},
+    {"tensor", "autograd", "config", "random_state", "tensor_bytes"},
     {"ops"},
-    {"gradient_check", "random_state", "function", "probabilities", "utils"},
+    {"gradient_check", "function", "probabilities", "utils"},
     {"activations", "initializers", "regularizers", "constraints"},
     {"layers", "losses", "metrics", "optimizers", "data", "datasets"},
-    {"saving"},
     {"training"},
     {"models", "callbacks"},
+    {"saving"},
     {"zoo", "compat", "viz", "cli"},
 ]
+
+# A model hands itself to the room of files, which makes models: Model.save and models.load_model look up.
+ALLOWED_UP_PYTHON = {("models", "saving")}
 
 
 def level(room):
@@ -77,7 +80,7 @@ def test_python_imports_point_down():
         if room == "__init__":
             continue
         assert level(room) is not None, f"{room} has no place in the list of rooms"
-        for node in ast.parse(path.read_text()).body:
+        for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.ImportFrom) or not node.level:
                 continue
             up = node.level - 1
@@ -85,7 +88,8 @@ def test_python_imports_point_down():
             module = [*base, *(node.module or "").split(".")] if node.module else list(base)
             targets = [module[0]] if module and module[0] else [a.name for a in node.names]
             for target in targets:
-                if level(target) is not None and level(target) > level(room):
+                allowed = (room, target) in ALLOWED_UP_PYTHON
+                if not allowed and level(target) is not None and level(target) > level(room):
                     wrong.append(f"{here} imports {target}")
     assert not wrong
 

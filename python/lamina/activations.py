@@ -23,6 +23,7 @@ from .ops.arithmetic import minimum, where
 from .ops.common import floating, tensor
 from .probabilities import softmax_with_logits
 from .utils.lookup import find
+from .utils.registry import publish
 
 __all__ = [
     "elu",
@@ -126,3 +127,6 @@ def get(identifier):
     if identifier is None:
         return linear
     return find("activation", identifier, {}, {name: globals()[name] for name in __all__})
+
+
+publish(__name__)

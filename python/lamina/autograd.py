@@ -173,24 +173,47 @@ def _seed(gradient, target):
     return gradient
 
 
-def backward(target, gradient=None, create_graph=False):
-    """See `Tensor.backward`."""
-    if target._source is None:
+def backward(self, gradient=None, create_graph=False):
+    """Adds d(self)/d(leaf) to `.grad` of every leaf that requires a gradient; `Tensor.backward`.
+
+    Args:
+        gradient: tensor of this tensor's shape, the gradient of what follows; may be left out for a scalar.
+        create_graph: record the gradient computation itself, for second derivatives.
+
+    Raises:
+        ValueError: if no gradient is given for a tensor of more than one element, or nothing was recorded.
+
+    Example:
+        >>> import lamina as lm
+        >>> v = lm.Variable(3.0)
+        >>> (v * v).backward()
+        >>> float(v.grad)
+        6.0
+    """
+    if self._source is None:
         raise ValueError(
             "[backward] nothing was recorded for this tensor. It depends on no trainable variable, "
-            f"or was computed under no_grad. Received: shape={target.shape}, dtype={target.dtype}."
+            f"or was computed under no_grad. Received: shape={self.shape}, dtype={self.dtype}."
         )
     if gradient is None:
-        if target.size != 1:
+        if self.size != 1:
             raise ValueError(
-                f"[backward] needs a scalar, or the gradient argument. Received: shape={target.shape}. "
+                f"[backward] needs a scalar, or the gradient argument. Received: shape={self.shape}. "
                 "Reduce the loss first, e.g. ops.mean(loss)."
             )
-        gradient = Tensor(_core.full(target.shape, 1.0, target.dtype))
-    found = _gradients([target], [_seed(gradient, target)], create_graph)
+        gradient = Tensor(_core.full(self.shape, 1.0, self.dtype))
+    found = _gradients([self], [_seed(gradient, self)], create_graph)
     for edge, grad in found.values():
         if isinstance(edge, Tensor):
             edge.grad = grad if edge.grad is None else edge.grad + grad
+
+
+def _attach():
+    """The method of Tensor, attached here so that the tensor need not import the engine."""
+    Tensor.backward = backward
+
+
+_attach()
 
 
 class GradientTape:

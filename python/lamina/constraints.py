@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import ops
 from .utils.configurable import Configurable
 from .utils.lookup import find
-from .utils.registry import deserialize, serialize
+from .utils.registry import deserialize, publish, serialize
 
 __all__ = ["Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "deserialize", "get", "serialize"]
 
@@ -113,3 +113,6 @@ def get(identifier):
         'NonNeg'
     """
     return find("constraint", identifier, _classes)
+
+
+publish(__name__)

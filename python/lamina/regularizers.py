@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import ops
 from .utils.configurable import Configurable
 from .utils.lookup import find
-from .utils.registry import deserialize, serialize
+from .utils.registry import deserialize, publish, serialize
 
 __all__ = ["L1", "L1L2", "L2", "Regularizer", "deserialize", "get", "serialize"]
 
@@ -93,3 +93,6 @@ def get(identifier):
         0.01
     """
     return find("regularizer", identifier, _classes, {"l1_l2": L1L2})
+
+
+publish(__name__)

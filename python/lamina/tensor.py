@@ -1,6 +1,6 @@
 """The tensor that users hold: a core tensor, its place in the gradient graph, and `.grad`.
 
-Arithmetic is attached by `lamina.ops` when it is imported, so that imports point one way.
+Arithmetic and `astype` are attached by `lamina.ops`, `backward` by `lamina.autograd`, so that imports point one way.
 """
 
 from __future__ import annotations
@@ -83,20 +83,6 @@ class Tensor:
         """The single value as a Python number."""
         return self._core.item()
 
-    def backward(self, gradient=None, create_graph=False):
-        """Adds d(self)/d(leaf) to `.grad` of every leaf that requires a gradient.
-
-        Args:
-            gradient: tensor of this tensor's shape, the gradient of what follows; may be left out for a scalar.
-            create_graph: record the gradient computation itself, for second derivatives.
-
-        Raises:
-            ValueError: if no gradient is given for a tensor of more than one element, or nothing was recorded.
-        """
-        from . import autograd
-
-        autograd.backward(self, gradient, create_graph)
-
     def detach(self):
         """The same values as a constant."""
         return Tensor(self._core)
@@ -160,7 +146,7 @@ class Tensor:
         return type(self)._rebuild(*self._state(_core.copy(self._core)))
 
     def __reduce__(self):
-        from .saving import bytes_of
+        from .tensor_bytes import bytes_of
 
         return _from_bytes, (type(self), bytes_of(self), self._state(None)[1:])
 
@@ -182,7 +168,7 @@ def _array(core):
 
 
 def _from_bytes(cls, data, state):
-    from .saving import core_of_bytes
+    from .tensor_bytes import core_of_bytes
 
     return cls._rebuild(core_of_bytes(data), *state)
 
@@ -294,9 +280,7 @@ def convert_to_tensor(x, dtype=None):
     if isinstance(x, Tensor):
         if dtype is None or dtype == x._core.dtype:
             return x
-        from .ops import cast
-
-        return cast(x, dtype)
+        return x.astype(dtype)
     core = _copy_array(x)
     if dtype is not None:
         core = _core.cast(core, checked_dtype(dtype))

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from . import checks, seeding
+from .. import seeding
+from . import checks
 from .dataset import INFINITE_CARDINALITY, Dataset
 from .nested import as_array, as_columns, leaves, map_structure
 from .nodes import gather
@@ -149,7 +150,7 @@ def batches(
         batch_size: Rows in a batch, 32 unless given; ready batches keep their size, as in Keras.
         shuffle: Whether rows (or the batches of a sequence) come in random order; a Dataset or iterator keeps
             its own.
-        seed: Decides that order together with the epoch; without one the next of `lamina.data.seeding`.
+        seed: Decides that order together with the epoch; without one the next of `lamina.seeding`.
         epoch: Number of the first epoch that plain iteration gives; `iterate(epoch)` gives any.
         where: Tag of the error messages.
 

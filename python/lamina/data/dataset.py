@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from . import checks, element_stages, nodes, row_stages, seeding
+from .. import seeding
+from . import checks, element_stages, nodes, row_stages
 from .nested import as_columns, leaves, map_structure
 from .signature import conform
 
@@ -123,7 +124,7 @@ class Dataset:
 
         Args:
             buffer_size: Number of elements to choose from, >= 1.
-            seed: Integer; without one the next of `lamina.data.seeding`, which the global seed determines.
+            seed: Integer; without one the next of `lamina.seeding`, which the global seed determines.
             reshuffle_each_iteration: Whether each iteration and repetition has an order of its own.
         """
         size = checks.integer(buffer_size, "buffer_size", "Dataset.shuffle", minimum=1)

@@ -1,7 +1,7 @@
 """Initialisers: the first values of weights, under Keras 3's names."""
 
 from ..utils.lookup import find
-from ..utils.registry import deserialize, serialize
+from ..utils.registry import deserialize, publish, serialize
 from .constant import Constant, Identity, Ones, Zeros
 from .initializer import Initializer
 from .random import (
@@ -61,3 +61,6 @@ def get(identifier):
         array([0.], dtype=float32)
     """
     return find("initializer", identifier, _classes, _short)
+
+
+publish(__name__)

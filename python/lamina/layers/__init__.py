@@ -1,5 +1,6 @@
 """Layers, under Keras 3's names."""
 
+from ..utils.registry import publish
 from .activation import ELU, Activation, LeakyReLU, ReLU, Softmax
 from .batch_normalization import BatchNormalization
 from .conv2d import Conv2D
@@ -49,3 +50,5 @@ __all__ = [
     "Reshape",
     "Softmax",
 ]
+
+publish(__name__)

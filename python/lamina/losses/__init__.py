@@ -1,5 +1,6 @@
 """Losses, as classes and as functions, under Keras 3's names."""
 
+from ..utils.registry import publish
 from .functions import (
     binary_crossentropy,
     categorical_crossentropy,
@@ -43,3 +44,5 @@ __all__ = [
     "serialize",
     "sparse_categorical_crossentropy",
 ]
+
+publish(__name__)

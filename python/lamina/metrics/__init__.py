@@ -1,6 +1,7 @@
 """Metrics, as classes that accumulate over batches and as functions, under Keras 3's names."""
 
 from ..losses.functions import mean_absolute_error, mean_squared_error
+from ..utils.registry import publish
 from .accuracy import (
     Accuracy,
     BinaryAccuracy,
@@ -43,3 +44,5 @@ __all__ = [
     "sparse_top_k_categorical_accuracy",
     "top_k_categorical_accuracy",
 ]
+
+publish(__name__)

@@ -1,6 +1,7 @@
 """Models: layers that train."""
 
 from ..layers.input_layer import Input
+from ..utils.registry import publish
 from .functional import Functional
 from .model import Model
 from .sequential import Sequential
@@ -13,3 +14,6 @@ def load_model(path, *args, **kwargs):
     from ..saving import load_model
 
     return load_model(path, *args, **kwargs)
+
+
+publish(__name__)

@@ -90,7 +90,7 @@ class Functional(Model):
 
     def get_config(self):
         """Name, layers, and the calls that join them."""
-        from ..saving import serialize
+        from ..utils.registry import serialize
 
         names: dict[int, int] = {}
 
@@ -110,7 +110,7 @@ class Functional(Model):
     @classmethod
     def from_config(cls, config):
         """The model that `get_config` describes, with new weights."""
-        from ..saving import deserialize
+        from ..utils.registry import deserialize
 
         tensors: dict[int, object] = {}
 

@@ -157,7 +157,7 @@ class Model(Trainer, Layer):
 
     def get_compile_config(self):
         """The arguments of compile, as `saving.serialize` describes them; None before compile."""
-        from ..saving import serialize
+        from ..utils.registry import serialize
 
         if self._compiled is None:
             return None
@@ -172,7 +172,7 @@ class Model(Trainer, Layer):
 
     def compile_from_config(self, config):
         """Compiles with what `get_compile_config` gave."""
-        from ..saving import deserialize
+        from ..utils.registry import deserialize
 
         self.compile(**{name: deserialize(value) for name, value in config.items()})
         if self.optimizer is not None and self.built:

@@ -139,7 +139,7 @@ class Sequential(Model):
 
     def get_config(self):
         """Name and layers."""
-        from ..saving import serialize
+        from ..utils.registry import serialize
 
         layers = [serialize(layer, "layer") for layer in self._chain]
         if self._input is not None:
@@ -149,6 +149,6 @@ class Sequential(Model):
     @classmethod
     def from_config(cls, config):
         """The model that `get_config` describes, with new weights."""
-        from ..saving import deserialize
+        from ..utils.registry import deserialize
 
         return cls([deserialize(layer) for layer in config["layers"]], name=config.get("name"))

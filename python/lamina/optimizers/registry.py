@@ -38,13 +38,13 @@ def get(identifier):
 
 def serialize(value):
     """A JSON-ready description of one of the library's or of a registered class; see `lamina.saving.register`."""
-    from ..saving import serialize
+    from ..utils.registry import serialize
 
     return serialize(value, "optimizers")
 
 
 def deserialize(config, custom_objects=None):
     """The object of `serialize`, without its state."""
-    from ..saving import deserialize
+    from ..utils.registry import deserialize
 
     return deserialize(config, custom_objects)

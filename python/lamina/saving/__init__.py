@@ -4,11 +4,21 @@ name.
 The format's library is imported at the first save or load.
 """
 
+# Imported so that their classes are on the registry's allow-list.
+from .. import (
+    activations,
+    constraints,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    models,
+    optimizers,
+    regularizers,
+)
 from ..utils.registry import custom_object_scope, deserialize, get_registered_name, register, serialize
 
 __all__ = [
-    "bytes_of",
-    "core_of_bytes",
     "custom_object_scope",
     "deserialize",
     "get_registered_name",
@@ -21,8 +31,6 @@ __all__ = [
 ]
 
 _LATER = {
-    "bytes_of": "tensor_bytes",
-    "core_of_bytes": "tensor_bytes",
     "load_model": "model_file",
     "load_weights": "model_file",
     "save_model": "model_file",

@@ -6,11 +6,11 @@ from __future__ import annotations
 import os
 
 from .. import _core
+from ..container import decode, encode
 from ..layers import tracking
 from ..layers.symbolic import placeholders
 from ..utils.registry import custom_object_scope, deserialize, serialize
 from .atomic import write_atomic
-from .container import decode, encode
 
 _SUFFIX = ".safetensors"
 

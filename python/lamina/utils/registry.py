@@ -4,10 +4,13 @@ name."""
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
+from types import ModuleType
 
 import numpy as np
 
+from .. import random_state
 from .naming import nearest
 
 _registered: dict[str, object] = {}  # "package>name" -> class or function
@@ -67,33 +70,13 @@ def custom_object_scope(objects):
         _scope.objects = before
 
 
-def _rooms():
-    """The library's own modules whose public names can be loaded."""
-    from .. import (
-        activations,
-        constraints,
-        initializers,
-        layers,
-        losses,
-        metrics,
-        models,
-        optimizers,
-        random_state,
-        regularizers,
-    )
+# The library's own modules whose public names can be loaded, by name. Each announces itself when it is imported.
+_rooms: dict[str, ModuleType] = {"random_state": random_state}
 
-    return {
-        "activations": activations,
-        "constraints": constraints,
-        "initializers": initializers,
-        "layers": layers,
-        "losses": losses,
-        "metrics": metrics,
-        "models": models,
-        "optimizers": optimizers,
-        "random_state": random_state,
-        "regularizers": regularizers,
-    }
+
+def publish(module_name):
+    """Puts a module of the library on the allow-list; called by the module itself as `publish(__name__)`."""
+    _rooms[module_name.rpartition(".")[2]] = sys.modules[module_name]
 
 
 # Rooms whose functions may be named as well as their classes.
@@ -118,7 +101,7 @@ def _room_of(obj):
     """Name of the library's module that publishes an object, or None."""
     if not getattr(obj, "__module__", "").startswith("lamina."):
         return None
-    for room, module in _rooms().items():
+    for room, module in _rooms.items():
         if _public(room, module).get(obj.__name__) is obj:
             return room
     return None
@@ -198,7 +181,7 @@ def _find(room, name):
     known = {**_registered, **{key.split(">")[-1]: obj for key, obj in _registered.items()}, **_scope.objects}
     short = str(name).split(">")[-1]
     if room is not None:
-        rooms = _rooms()
+        rooms = _rooms
         if room in rooms:
             known = _public(room, rooms[room])
     for key in (name, short):

@@ -25,8 +25,7 @@ def set_random_seed(seed):
 
     import numpy as np
 
-    from .. import random_state
-    from ..data import seeding
+    from .. import random_state, seeding
 
     if isinstance(seed, bool) or not hasattr(seed, "__index__") or getattr(seed, "ndim", 0):
         raise TypeError(f"[set_random_seed] seed is an integer. Received: seed={seed!r}.")

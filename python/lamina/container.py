@@ -12,7 +12,7 @@ import zlib
 import numpy as np
 import safetensors
 
-from .. import _core
+from . import _core
 
 _FORMAT = "lamina"
 _VERSION = "1"

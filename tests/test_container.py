@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lamina as lm
-from lamina.saving import bytes_of, core_of_bytes
-from lamina.saving.container import DamagedFile, decode, encode
+from lamina.container import DamagedFile, decode, encode
+from lamina.tensor_bytes import bytes_of, core_of_bytes
 
 DTYPES = ["bool", "uint8", "int8", "int32", "int64", "float16", "bfloat16", "float32", "float64"]
 

@@ -1,6 +1,6 @@
 """Seeds drawn for whoever gives none."""
 
-from lamina.data import seeding
+from lamina import seeding
 
 
 def test_seeds_follow_the_default_seed():

@@ -16,7 +16,7 @@ def set_default_seed(seed: int) -> None:
         seed: Any integer; its low 64 bits count.
 
     Example:
-        >>> from lamina.data import seeding
+        >>> from lamina import seeding
         >>> seeding.set_default_seed(7); first = seeding.next_seed()
         >>> seeding.set_default_seed(7); first == seeding.next_seed()
         True
