@@ -131,7 +131,8 @@ class Owner(Configurable):
         """
         if not self.built:
             raise ValueError(
-                f"[{self.path}] has no weights yet: it is not built. Call it on data or build(input_shape) first."
+                f"[{self.path}] has no weights yet: it is not built. Received: built=False. "
+                "Call it on data or build(input_shape) first."
             )
         return sum(math.prod(v.shape) for v in self.weights)
 

@@ -84,7 +84,7 @@ class Model(Trainer, Layer):
     def _require_built(self, where):
         if not self.built:
             raise ValueError(
-                f"[{where}] model {self.name!r} has no weights yet: it is not built. "
+                f"[{where}] model {self.name!r} has no weights yet: it is not built. Received: built=False. "
                 "Call it on a batch, fit it, or call build(input_shape) first."
             )
 

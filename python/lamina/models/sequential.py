@@ -111,7 +111,9 @@ class Sequential(Model):
         if input_shape is None:
             raise ValueError(f"[{self.name}] build needs the shape of the inputs. Received: input_shape=None.")
         if not self._chain:
-            raise ValueError(f"[{self.name}] has no layers; expected at least one. Add them with add(layer).")
+            raise ValueError(
+                f"[{self.name}] has no layers; expected at least one. Received: layers=[]. Add them with add(layer)."
+            )
         x = placeholders(_any_batch(input_shape), self.dtype)
         for layer in self._chain:
             x = layer(x)

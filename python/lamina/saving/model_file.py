@@ -172,7 +172,7 @@ def _build(model, shape):
 def _require_built(where, model):
     if not model.built:
         raise ValueError(
-            f"[{where}] model {model.name!r} has no weights yet: it is not built. "
+            f"[{where}] model {model.name!r} has no weights yet: it is not built. Received: built=False. "
             "Call it on a batch, fit it, or call build(input_shape) first."
         )
 

@@ -89,7 +89,7 @@ class Steps:
     def _require_compiled(self, where, training=False):
         if self._compiled is None:
             raise ValueError(
-                f"[{where}] the model is not compiled. "
+                f"[{where}] the model is not compiled. Received: loss=None, optimizer=None. "
                 'Call model.compile(optimizer="adam", loss=..., metrics=["accuracy"]) first.'
             )
         own_step = type(self).train_step is not Steps.train_step
