@@ -84,7 +84,7 @@ void acquire_interpreter(void* state) {
   if (on_main_thread()) main_thread_in_launch = false;
 }
 
-// Records the calling thread's launches between `begin_recording` and `end_recording`.
+// Records the calling thread's launches between `open` and `close`.
 struct OpenRecording {
   std::unique_ptr<Recording> recording = std::make_unique<Recording>();
 };

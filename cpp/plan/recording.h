@@ -33,8 +33,7 @@ struct RecordedLaunch {
 // A closed recording with an address for every buffer; `replay` runs it with no allocation.
 class Plan {
  public:
-  // Runs every launch in order. Raises what a launch reports, naming its op. `keep_going` style hooks do not
-  // exist: a failed launch ends the replay.
+  // Runs every launch in order. A launch that reports bad data raises, naming its op, and ends the replay.
   void replay();
   size_t num_launches() const { return launches_.size(); }
   size_t intermediate_bytes() const { return arena_bytes_; }
