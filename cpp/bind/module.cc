@@ -11,7 +11,6 @@
 #include "base/cpu.h"
 #include "base/parallel.h"
 #include "ops/launch.h"
-#include "plan/recording.h"
 
 namespace py = pybind11;
 
@@ -84,11 +83,6 @@ void acquire_interpreter(void* state) {
   if (on_main_thread()) main_thread_in_launch = false;
 }
 
-// Records the calling thread's launches between `open` and `close`.
-struct OpenRecording {
-  std::unique_ptr<Recording> recording = std::make_unique<Recording>();
-};
-
 }  // namespace
 
 PYBIND11_MODULE(_core, m) {
@@ -113,21 +107,9 @@ PYBIND11_MODULE(_core, m) {
   m.def("trim", &trim);
   m.def("set_cancel", [](bool on) { cancel_flag() = on; });
 
-  py::class_<Plan>(m, "Plan")
-      .def("replay", &Plan::replay)
-      .def_property_readonly("ops", &Plan::ops)
-      .def_property_readonly("num_launches", &Plan::num_launches)
-      .def_property_readonly("intermediate_bytes", &Plan::intermediate_bytes);
-  py::class_<OpenRecording>(m, "Recording")
-      .def(py::init<>())
-      .def("open", [](OpenRecording& r) { set_open_recording(r.recording.get()); })
-      .def("close", [](OpenRecording& r) {
-        set_open_recording(nullptr);
-        return r.recording->close();
-      });
-
   bind_tensor(m);
   bind_ops(m);
+  bind_plan(m);
 }
 
 }  // namespace lamina

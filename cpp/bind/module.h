@@ -10,6 +10,10 @@ namespace lamina {
 
 void bind_tensor(pybind11::module_& m);
 void bind_ops(pybind11::module_& m);
+void bind_plan(pybind11::module_& m);
+
+// Asks the capture under way whether `t` may be read by Python now; it may answer with an exception.
+void about_to_read(const Tensor& t);
 
 }  // namespace lamina
 

@@ -75,6 +75,7 @@ void bind_ops(py::module_& m) {
   m.def("take_along_axis", &take_along_axis, py::arg("x"), py::arg("indices"), py::arg("axis"));
   m.def("take_along_axis_grad", &take_along_axis_grad, py::arg("dy"), py::arg("indices"), py::arg("x_shape"),
         py::arg("axis"));
+  m.def("one_hot_indices", &one_hot_indices);
   m.def("one_hot", &one_hot, py::arg("indices"), py::arg("num_classes"), py::arg("axis"), py::arg("dtype"));
   m.def("concatenate", &concatenate, py::arg("xs"), py::arg("axis"));
   m.def("pad", &pad, py::arg("x"), py::arg("before"), py::arg("after"), py::arg("value"));

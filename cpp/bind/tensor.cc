@@ -121,6 +121,7 @@ Tensor copy_buffer(py::handle source) {
   if (t.size() > 0 && PyBuffer_ToContiguous(t.data(), &buffer.view, t.size() * v.itemsize, 'C') != 0) {
     throw py::error_already_set();
   }
+  t.storage()->version = 1;  // written once, though not by a launch
   return t;
 }
 
@@ -132,6 +133,7 @@ py::buffer_info export_buffer(Tensor& t) {
   const char* format = buffer_format(t.dtype());
   check<TypeError>(format != nullptr, "numpy", "NumPy has no ", t.dtype(),
                    "; convert with ops.cast(x, \"float32\") first. Received: dtype=", t.dtype(), ".");
+  about_to_read(t);
   t.storage()->exports.fetch_add(1, std::memory_order_relaxed);
   std::vector<py::ssize_t> shape(t.shape().begin(), t.shape().end()), strides;
   for (int64_t s : t.strides()) strides.push_back(s * static_cast<int64_t>(itemsize(t.dtype())));
@@ -142,6 +144,7 @@ py::object item(const Tensor& t) {
   check(!t.is_symbolic(), "item", "a symbolic tensor has no value. Received: shape=", t.shape(), ".");
   check<TypeError>(t.size() == 1, "item",
                    "only a tensor of one element has a Python value. Received: shape=", t.shape(), ".");
+  about_to_read(t);
   return visit(t.dtype(), [&](auto tag) -> py::object {
     using T = typename decltype(tag)::type;
     T value;
@@ -158,6 +161,7 @@ py::object item(const Tensor& t) {
 Tensor scalar(py::handle value, DType dtype) {
   const RecordingPaused paused;
   Tensor t = Tensor::empty({}, dtype);
+  t.storage()->version = 1;
   switch (dtype) {
     case DType::kFloat32:
       *t.data<float>() = static_cast<float>(value.cast<double>());

@@ -34,7 +34,7 @@ Status run_binary(const BinaryArgs& args, Buffers buffers) {
   const size_t size = itemsize(args.dtype), y_size = compares(args.op) ? 1 : size;
   const char *a = buffers.at<char>(0), *b = buffers.at<char>(1);
   char* y = buffers.at<char>(2);
-  args.loop.run(kCost, [&](int64_t n, const int64_t* at, const int64_t* step) {
+  args.loop.run(kCost, buffers.items, [&](int64_t n, const int64_t* at, const int64_t* step) {
     f(a + at[1] * size, step[1], b + at[2] * size, step[2], y + at[0] * y_size, n);
   });
   return {};
@@ -73,7 +73,7 @@ Tensor binary(Binary op, const Tensor& a_in, const Tensor& b_in) {
   if (y.is_symbolic()) return y;
   const Tensor a = a_in.expand(shape), b = b_in.expand(shape);
   const BinaryArgs args{op, dtype, NdLoop<3>::make(shape, {&y, &a, &b})};
-  launch<run_binary>(name, args, {&a, &b}, {&y});
+  launch<run_binary>(name, args, {&a, &b}, {&y}, 0, args.loop.hints());
   return y;
 }
 

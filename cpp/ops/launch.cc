@@ -11,9 +11,6 @@ InterpreterHooks interpreter_hooks;
 namespace {
 
 constexpr size_t kInlineOperands = 16;
-// Below this many bytes of operands a launch is over before a lock handover would pay.
-constexpr size_t kReleaseBytes = 64 << 10;
-
 struct Scratch {
   explicit Scratch(size_t n) : bytes(n), data(n ? allocate(n) : nullptr) {}
   ~Scratch() {
@@ -24,23 +21,7 @@ struct Scratch {
   void* data;
 };
 
-struct InterpreterReleased {
-  explicit InterpreterReleased(bool wanted)
-      : state(wanted && interpreter_hooks.release ? interpreter_hooks.release() : nullptr) {}
-  ~InterpreterReleased() {
-    if (state) interpreter_hooks.acquire(state);
-  }
-  InterpreterReleased(const InterpreterReleased&) = delete;
-  void* state;
-};
-
 }  // namespace
-
-Status run_launch(RunFn run, const void* args, Buffers buffers, size_t bytes_touched) {
-  InterpreterReleased released(bytes_touched >= kReleaseBytes);
-  DenormalGuard flush;
-  return run(args, buffers);
-}
 
 void check_status(const char* op, const Status& status) {
   check(status.what == nullptr, op, status.what, " Received: value=", status.value, " at element ",
@@ -70,7 +51,13 @@ void launch(const Launch& l) {
   // An update in place is not cut off half-way: an interrupt waits for its end.
   const CancelShield shield(in_place);
   if (Recording* recording = open_recording()) recording->append(l);
-  check_status(l.op, run_launch(l.run, l.args, Buffers{address, scratch.data}, bytes));
+  Status status;
+  {
+    const InterpreterReleased released(bytes >= kReleaseBytes);
+    const DenormalGuard flush;
+    status = l.run(l.args, Buffers{address, scratch.data});
+  }
+  check_status(l.op, status);
   for (size_t i = 0; i < l.num_writes; ++i) {
     l.writes[i]->storage()->version.fetch_add(1, std::memory_order_relaxed);
   }

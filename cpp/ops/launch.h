@@ -20,10 +20,17 @@ struct Status {
   double value = 0;
 };
 
+// Items [begin, end) of an itemwise launch; the default is all of them.
+struct Items {
+  int64_t begin = 0, end = -1;
+  bool all() const { return end < 0; }
+};
+
 // The addresses of a launch: reads in order, then writes, then the scratch block (64-byte aligned).
 struct Buffers {
   void* const* address;
   void* scratch;
+  Items items = {};  // a part only where the launch's Hints allow it
   template <class T>
   T* at(int i) const {
     return static_cast<T*>(address[i]);
@@ -31,6 +38,15 @@ struct Buffers {
 };
 
 using RunFn = Status (*)(const void* args, Buffers buffers);
+
+// What is known of a launch beyond what it computes.
+struct Hints {
+  // Above 0: the launch is a loop over so many items, any part of which `run` does for Buffers::items; item i
+  // of a write depends on no other item of it.
+  int64_t items = 0;
+  uint64_t unit = 0;  // bit k: item i of operand k is its element i, counted from the operand's offset
+  double flops = 0;   // floating-point operations, a fused multiply-add two; 0: one for each element written
+};
 
 struct Launch {
   const char* op;
@@ -42,6 +58,7 @@ struct Launch {
   const Tensor* const* writes;
   size_t num_writes;
   size_t scratch_bytes;
+  Hints hints = {};
 };
 
 // Does nothing where an operand is symbolic. Raises ValueError where the kernel reports bad data.
@@ -51,18 +68,36 @@ void launch(const Launch& launch);
 // buffers are numbered reads first. Args holds sizes, strides and scalars, never pointers.
 template <auto run, class Args>
 inline void launch(const char* op, const Args& args, std::initializer_list<const Tensor*> reads,
-                   std::initializer_list<const Tensor*> writes, size_t scratch_bytes = 0) {
+                   std::initializer_list<const Tensor*> writes, size_t scratch_bytes = 0,
+                   const Hints& hints = {}) {
   static_assert(std::is_trivially_copyable_v<Args>);
   const RunFn fn = [](const void* a, Buffers b) { return run(*static_cast<const Args*>(a), b); };
   launch(Launch{op, fn, &args, sizeof(Args), reads.begin(), reads.size(), writes.begin(), writes.size(),
-                scratch_bytes});
+                scratch_bytes, hints});
 }
 
-// Set by the binding: called around launches that touch more than a few KB, so that other Python threads run.
+// Raises for a status that reports bad data.
+void check_status(const char* op, const Status& status);
+
+// Set by the binding: called around work that touches more than kReleaseBytes, so that other Python threads
+// run.
 struct InterpreterHooks {
   void* (*release)() = nullptr;
   void (*acquire)(void*) = nullptr;
 };
 extern InterpreterHooks interpreter_hooks;
+
+// Below this many bytes of operands the work is over before a lock handover would pay.
+inline constexpr size_t kReleaseBytes = 64 << 10;
+
+struct InterpreterReleased {
+  explicit InterpreterReleased(bool wanted)
+      : state(wanted && interpreter_hooks.release ? interpreter_hooks.release() : nullptr) {}
+  ~InterpreterReleased() {
+    if (state) interpreter_hooks.acquire(state);
+  }
+  InterpreterReleased(const InterpreterReleased&) = delete;
+  void* state;
+};
 
 }  // namespace lamina

@@ -48,7 +48,7 @@ Status run_copy(const CopyArgs& args, Buffers buffers) {
       using To = typename decltype(to_tag)::type;
       const From* src = buffers.at<From>(0);
       To* dst = buffers.at<To>(1);
-      args.loop.run(kCost, [&](int64_t n, const int64_t* at, const int64_t* step) {
+      args.loop.run(kCost, buffers.items, [&](int64_t n, const int64_t* at, const int64_t* step) {
         const From* s = src + at[1];
         To* d = dst + at[0];
         if (step[0] == 1 && step[1] == 1) {
@@ -71,7 +71,7 @@ Status run_copy(const CopyArgs& args, Buffers buffers) {
 
 void launch_copy(const char* op, const Tensor& dst, const Tensor& src) {
   const CopyArgs args{dst.dtype(), src.dtype(), NdLoop<2>::make(dst.shape(), {&dst, &src})};
-  launch<run_copy>(op, args, {&src}, {&dst});
+  launch<run_copy>(op, args, {&src}, {&dst}, 0, args.loop.hints());
 }
 
 struct WhereArgs {
@@ -84,7 +84,7 @@ void where_loop(const WhereArgs& args, Buffers buffers) {
   const uint8_t* c = buffers.at<uint8_t>(0);
   const T *a = buffers.at<T>(1), *b = buffers.at<T>(2);
   T* y = buffers.at<T>(3);
-  args.loop.run(kCost, [&](int64_t n, const int64_t* at, const int64_t* step) {
+  args.loop.run(kCost, buffers.items, [&](int64_t n, const int64_t* at, const int64_t* step) {
     const uint8_t* ci = c + at[1];
     const T *ai = a + at[2], *bi = b + at[3];
     T* yi = y + at[0];
@@ -108,6 +108,26 @@ Status run_where(const WhereArgs& args, Buffers buffers) {
       break;
   }
   return {};
+}
+
+struct WholeArgs {
+  DType from;
+  int64_t n;
+};
+
+Status run_whole(const WholeArgs& args, Buffers buffers) {
+  Status status;
+  visit(args.from, [&](auto tag) {
+    using From = typename decltype(tag)::type;
+    const From* x = buffers.at<From>(0);
+    int64_t* y = buffers.at<int64_t>(1);
+    for (int64_t i = 0; i < args.n && !status.what; ++i) {
+      y[i] = convert<int64_t>(x[i]);
+      const double value = convert<double>(x[i]);
+      if (static_cast<double>(y[i]) != value) status = {"indices must be whole numbers.", i, value};
+    }
+  });
+  return status;
 }
 
 struct FullArgs {
@@ -164,6 +184,14 @@ Tensor cast(const Tensor& x, DType dtype) {
   return y;
 }
 
+Tensor one_hot_indices(const Tensor& x_in) {
+  const Tensor y = Tensor::like(x_in.shape(), DType::kInt64, x_in);
+  if (y.is_symbolic()) return y;
+  const Tensor x = contiguous(x_in);
+  launch<run_whole>("one_hot", WholeArgs{x.dtype(), x.size()}, {&x}, {&y});
+  return y;
+}
+
 Tensor copy(const Tensor& x) {
   Tensor y = Tensor::like(x.shape(), x.dtype(), x);
   if (!y.is_symbolic()) launch_copy("copy", y, x);
@@ -196,7 +224,7 @@ Tensor where(const Tensor& condition, const Tensor& a_in, const Tensor& b_in) {
   const Tensor c = condition.expand(shape), a = cast(a_in, dtype).expand(shape),
                b = cast(b_in, dtype).expand(shape);
   const WhereArgs args{itemsize(dtype), NdLoop<4>::make(shape, {&y, &c, &a, &b})};
-  launch<run_where>("where", args, {&c, &a, &b}, {&y});
+  launch<run_where>("where", args, {&c, &a, &b}, {&y}, 0, args.loop.hints());
   return y;
 }
 

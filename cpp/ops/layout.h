@@ -9,6 +9,9 @@ namespace lamina {
 // 0.
 Tensor cast(const Tensor& x, DType dtype);
 
+// x as int64; a value that is no whole number is bad data.
+Tensor one_hot_indices(const Tensor& x);
+
 // x itself where it is contiguous, else a contiguous copy.
 Tensor contiguous(const Tensor& x);
 

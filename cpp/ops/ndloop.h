@@ -7,6 +7,7 @@
 
 #include "base/parallel.h"
 #include "base/tensor.h"
+#include "ops/launch.h"
 
 namespace lamina {
 
@@ -38,19 +39,33 @@ struct NdLoop {
     return loop;
   }
 
+  // Itemwise where one run covers the shape and what is written (operand 0 here, the last of the launch) is
+  // walked element by element. Operands 1.. are the launch's reads in order.
+  Hints hints() const {
+    if (rank != 1 || (strides[0][0] != 1 && size > 1)) return {};
+    uint64_t unit = uint64_t{1} << (N - 1);
+    for (int i = 1; i < N; ++i) unit |= uint64_t{strides[i][0] == 1 || size <= 1} << (i - 1);
+    return {size, unit};
+  }
+
   // inner(n, offsets, strides): n elements from offsets[i], step strides[i]. cost: rough ns per element.
   template <class Inner>
-  void run(double cost, Inner&& inner) const {
+  void run(double cost, Items items, Inner&& inner) const {
     if (size == 0) return;
     if (rank == 1) {
-      parallel_for(size, grain_for(cost), [&](int64_t begin, int64_t end) {
+      const auto body = [&](int64_t begin, int64_t end) {
         int64_t offset[N], step[N];
         for (int i = 0; i < N; ++i) {
           step[i] = strides[i][0];
           offset[i] = begin * step[i];
         }
         inner(end - begin, offset, step);
-      });
+      };
+      if (items.all()) {
+        parallel_for(size, grain_for(cost), body);
+      } else {
+        body(items.begin, items.end);
+      }
       return;
     }
     parallel_for(size, grain_for(cost), [&](int64_t begin, int64_t end) {

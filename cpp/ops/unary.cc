@@ -36,7 +36,7 @@ Status run_unary(const UnaryArgs& a, Buffers b) {
   const size_t size = itemsize(a.dtype);
   const char* x = b.at<char>(0);
   char* y = b.at<char>(1);
-  a.loop.run(kCost, [&](int64_t n, const int64_t* at, const int64_t* step) {
+  a.loop.run(kCost, b.items, [&](int64_t n, const int64_t* at, const int64_t* step) {
     f(x + at[1] * size, step[1], y + at[0] * size, n, a.alpha);
   });
   return {};
@@ -49,7 +49,7 @@ Status run_unary_grad(const UnaryGradArgs& a, Buffers b) {
   const size_t size = itemsize(a.dtype);
   const char *dy = b.at<char>(0), *s = b.at<char>(1);
   char* dx = b.at<char>(2);
-  a.loop.run(kCost, [&](int64_t n, const int64_t* at, const int64_t* step) {
+  a.loop.run(kCost, b.items, [&](int64_t n, const int64_t* at, const int64_t* step) {
     f(dy + at[1] * size, step[1], s + at[2] * size, step[2], dx + at[0] * size, n, a.alpha);
   });
   return {};
@@ -77,7 +77,7 @@ Tensor unary(Unary op, const Tensor& x, double alpha) {
   Tensor y = Tensor::like(x.shape(), x.dtype(), x);
   if (y.is_symbolic()) return y;
   const UnaryArgs args{op, x.dtype(), alpha, NdLoop<2>::make(x.shape(), {&y, &x})};
-  launch<run_unary>(unary_name(op), args, {&x}, {&y});
+  launch<run_unary>(unary_name(op), args, {&x}, {&y}, 0, args.loop.hints());
   return y;
 }
 
@@ -89,7 +89,7 @@ Tensor unary_grad(Unary op, const Tensor& dy, const Tensor& s, double alpha) {
   Tensor dx = Tensor::like(s.shape(), s.dtype(), dy, s);
   if (dx.is_symbolic()) return dx;
   const UnaryGradArgs args{op, s.dtype(), alpha, NdLoop<3>::make(s.shape(), {&dx, &dy, &s})};
-  launch<run_unary_grad>(unary_name(op), args, {&dy, &s}, {&dx});
+  launch<run_unary_grad>(unary_name(op), args, {&dy, &s}, {&dx}, 0, args.loop.hints());
   return dx;
 }
 

@@ -9,6 +9,8 @@ namespace {
 
 thread_local Recording* current = nullptr;
 
+constexpr uint32_t kNoInput = UINT32_MAX;
+
 std::mutex& registry_mutex() {
   static std::mutex m;
   return m;
@@ -26,8 +28,6 @@ bool pin(Storage* s) {
   return refs != 0;
 }
 
-constexpr size_t align64(size_t n) { return (n + 63) & ~size_t{63}; }
-
 }  // namespace
 
 void forget_storage(uint64_t id) {
@@ -41,7 +41,8 @@ void forget_storage(uint64_t id) {
 Recording* open_recording() { return current; }
 void set_open_recording(Recording* recording) { current = recording; }
 
-Recording::Recording() {
+Recording::Recording(std::vector<Tensor> inputs)
+    : inputs_(std::move(inputs)), first_own_id_(Tensor::empty({}, DType::kBool).storage()->id) {
   storage_died = forget_storage;
   std::lock_guard lock(registry_mutex());
   registry().push_back(this);
@@ -53,71 +54,118 @@ Recording::~Recording() {
   std::erase(registry(), this);
 }
 
+void Recording::set_label(const std::string& label) {
+  const auto known = std::find(labels_.begin(), labels_.end(), label);
+  label_ = static_cast<uint32_t>(known - labels_.begin());
+  if (known == labels_.end()) labels_.push_back(label);
+}
+
+uint32_t Recording::input_of(uint64_t storage) const {
+  for (uint32_t i = 0; i < inputs_.size(); ++i) {
+    if (inputs_[i].storage()->id == storage) return i;
+  }
+  return kNoInput;
+}
+
+bool Recording::may_read(const Tensor& t) const {
+  const StoragePtr& s = t.storage();
+  return s->id >= first_own_id_ && !s->recorded.load(std::memory_order_relaxed);
+}
+
 void Recording::append(const Launch& l) {
-  RecordedLaunch r{l.op, l.run, {}, {}, l.num_reads, l.scratch_bytes, 0};
-  r.args.resize((l.args_bytes + sizeof(std::max_align_t) - 1) / sizeof(std::max_align_t));
-  std::memcpy(r.args.data(), l.args, l.args_bytes);
+  Launched r{{l.op, label_, l.run, {}, {}, l.num_reads, l.scratch_bytes, l.hints, 0}, {}};
+  r.launch.args.resize((l.args_bytes + sizeof(std::max_align_t) - 1) / sizeof(std::max_align_t));
+  std::memcpy(r.launch.args.data(), l.args, l.args_bytes);
   std::lock_guard lock(mutex_);
   for (size_t i = 0; i < l.num_reads + l.num_writes; ++i) {
     const Tensor& t = i < l.num_reads ? *l.reads[i] : *l.writes[i - l.num_reads];
     Storage* s = t.storage().get();
     s->recorded.store(true, std::memory_order_relaxed);
-    const bool read = i < l.num_reads;
-    buffers_.try_emplace(s->id, Buffer{s, s->bytes, read ? t.storage() : StoragePtr()});
-    r.operands.push_back({s->id, t.byte_offset()});
-    r.bytes_touched += s->bytes;
+    const bool reads = i < l.num_reads;
+    const bool from_outside = reads || s->version.load(std::memory_order_relaxed) != 0;
+    Buffer& b = buffers_.try_emplace(s->id, Buffer{s, s->bytes, from_outside ? t.storage() : StoragePtr()})
+                    .first->second;
+    b.written = b.written || !reads;
+    r.storages.push_back(s->id);
+    const uint32_t input = input_of(s->id);
+    const int64_t origin = input == kNoInput ? 0 : static_cast<int64_t>(inputs_[input].byte_offset());
+    const size_t bytes = static_cast<size_t>(t.size()) * itemsize(t.dtype());
+    r.launch.operands.push_back({0, static_cast<int64_t>(t.byte_offset()) - origin, bytes});
+    if (!reads) r.launch.elements_written += static_cast<double>(t.size());
   }
   launches_.push_back(std::move(r));
 }
 
-std::unique_ptr<Plan> Recording::close() {
-  auto plan = std::make_unique<Plan>();
-  std::lock_guard lock(mutex_);
-  for (auto& [id, b] : buffers_) {
-    if (b.alive && !pin(b.alive)) b.alive = nullptr;
+Role Recording::role_of(uint64_t id, const Buffer& b, const std::vector<Tensor>& outputs) const {
+  if (input_of(id) != kNoInput) return Role::input;
+  if (b.held) {
+    // Nobody else can write a constant later: it was made here, and only the recording still holds it.
+    const bool ours = id >= first_own_id_ && b.held->refs.load(std::memory_order_relaxed) == 1;
+    return ours && !b.written ? Role::constant : Role::state;
   }
-  std::unordered_map<uint64_t, size_t> arena_offset;
-  size_t scratch = 0;
-  for (const RecordedLaunch& l : launches_) {
-    scratch = std::max(scratch, l.scratch_bytes);
-    for (const RecordedOperand& o : l.operands) {
-      const Buffer& b = buffers_.at(o.storage);
-      if (b.alive || arena_offset.contains(o.storage)) continue;
-      arena_offset[o.storage] = plan->arena_bytes_;
-      plan->arena_bytes_ += align64(b.bytes);
-    }
-  }
-  plan->arena_ = StoragePtr::allocate(plan->arena_bytes_ + align64(scratch));
-  char* arena = static_cast<char*>(plan->arena_->data);
-  plan->scratch_ = arena + plan->arena_bytes_;
-  for (auto& [id, b] : buffers_) {
-    if (b.alive) plan->persistent_.push_back(StoragePtr(b.alive));
-  }
-  for (const RecordedLaunch& l : launches_) {
-    for (const RecordedOperand& o : l.operands) {
-      const Buffer& b = buffers_.at(o.storage);
-      char* base = b.alive ? static_cast<char*>(b.alive->data) : arena + arena_offset.at(o.storage);
-      plan->addresses_.push_back(base + o.byte_offset);
-    }
-  }
-  plan->launches_ = std::move(launches_);
-  launches_.clear();
-  buffers_.clear();
-  return plan;
+  if (!b.alive) return Role::intermediate;
+  const bool result =
+      std::any_of(outputs.begin(), outputs.end(), [&](const Tensor& t) { return t.storage()->id == id; });
+  return result ? Role::output : Role::kept;
 }
 
-void Plan::replay() {
-  void* const* address = addresses_.data();
-  for (const RecordedLaunch& l : launches_) {
-    check_status(l.op, run_launch(l.run, l.args.data(), Buffers{address, scratch_}, l.bytes_touched));
-    address += l.operands.size();
+std::unique_ptr<Plan> Recording::close(const std::vector<Tensor>& outputs, std::shared_ptr<Arena> arena) {
+  // Storage that dies here reports to this recording: only once the lock is gone.
+  std::vector<Tensor> own_inputs;
+  std::vector<Launched> launches;
+  std::unordered_map<uint64_t, Buffer> buffers;
+  Graph graph;
+  std::unique_lock lock(mutex_);
+  graph.labels = std::move(labels_);
+  std::unordered_map<uint64_t, uint32_t> number_of;
+  uint32_t num_outputs = 0;
+  for (Launched& l : launches_) {
+    for (size_t i = 0; i < l.storages.size(); ++i) {
+      const uint64_t id = l.storages[i];
+      const auto [it, fresh] = number_of.try_emplace(id, static_cast<uint32_t>(graph.buffers.size()));
+      l.launch.operands[i].buffer = it->second;
+      if (!fresh) continue;
+      const Buffer& b = buffers_.at(id);
+      GraphBuffer g{role_of(id, b, outputs), b.bytes, 0, {}};
+      if (g.role == Role::kept && !pin(b.alive)) g.role = Role::intermediate;  // died just now
+      if (g.role == Role::kept) g.storage = StoragePtr(b.alive);
+      if (g.role == Role::state || g.role == Role::constant) g.storage = b.held;
+      if (g.role == Role::input) g.number = input_of(id);
+      if (g.role == Role::output) g.number = num_outputs++;
+      graph.buffers.push_back(std::move(g));
+    }
+    graph.launches.push_back(std::move(l.launch));
   }
-}
-
-std::vector<std::string> Plan::ops() const {
-  std::vector<std::string> names;
-  for (const RecordedLaunch& l : launches_) names.emplace_back(l.op);
-  return names;
+  std::vector<PlanOutput> results;
+  for (const Tensor& t : outputs) {
+    PlanOutput o{Role::constant, 0, 0, t};
+    const uint64_t id = t.storage()->id;
+    const uint32_t input = input_of(id);
+    const auto buffer = number_of.find(id);
+    if (input != kNoInput) {
+      o.role = Role::input;
+      o.number = input;
+      o.byte_offset =
+          static_cast<int64_t>(t.byte_offset()) - static_cast<int64_t>(inputs_[input].byte_offset());
+    } else if (buffer != number_of.end() && graph.buffers[buffer->second].role == Role::output) {
+      o.role = Role::output;
+      o.number = graph.buffers[buffer->second].number;
+    }
+    // Shape and place are all that is needed of what every replay makes anew.
+    if (o.role != Role::constant)
+      o.tensor = Tensor(StoragePtr(), t.offset(), t.shape(), t.strides(), t.dtype());
+    results.push_back(std::move(o));
+  }
+  std::vector<Tensor> inputs;
+  for (const Tensor& t : inputs_) inputs.emplace_back(StoragePtr(), 0, t.shape(), t.strides(), t.dtype());
+  own_inputs.swap(inputs_);
+  launches.swap(launches_);
+  buffers.swap(buffers_);
+  lock.unlock();
+  fold_constants(graph);
+  drop_dead_launches(graph);
+  defer_state_writes(graph);
+  return std::make_unique<Plan>(std::move(graph), std::move(inputs), std::move(results), std::move(arena));
 }
 
 }  // namespace lamina

@@ -1,6 +1,5 @@
-// Records launches as data: function, argument bytes, (storage id, byte offset) per operand. A recording
-// holds ids, not memory: what its launches write and what dies before it closes is an intermediate; the rest
-// keeps its address.
+// Records the calling thread's launches as data: function, argument bytes, (storage id, byte offset) per
+// operand. A recording holds ids, not memory, except for what was made outside of it.
 #pragma once
 
 #include <cstddef>
@@ -11,66 +10,49 @@
 #include <unordered_map>
 #include <vector>
 
-#include "ops/launch.h"
+#include "plan/plan.h"
 
 namespace lamina {
 
-struct RecordedOperand {
-  uint64_t storage;
-  size_t byte_offset;
-};
-
-struct RecordedLaunch {
-  const char* op;
-  RunFn run;
-  std::vector<std::max_align_t> args;  // the argument block, aligned
-  std::vector<RecordedOperand> operands;
-  size_t num_reads;
-  size_t scratch_bytes;
-  size_t bytes_touched;
-};
-
-// A closed recording with an address for every buffer; `replay` runs it with no allocation.
-class Plan {
- public:
-  // Runs every launch in order. A launch that reports bad data raises, naming its op, and ends the replay.
-  void replay();
-  size_t num_launches() const { return launches_.size(); }
-  size_t intermediate_bytes() const { return arena_bytes_; }
-  std::vector<std::string> ops() const;
-
- private:
-  friend class Recording;
-  std::vector<RecordedLaunch> launches_;
-  std::vector<void*> addresses_;
-  std::vector<StoragePtr> persistent_;  // storages that outlived the recording
-  StoragePtr arena_;
-  size_t arena_bytes_ = 0;
-  void* scratch_ = nullptr;
-};
-
 class Recording {
  public:
-  Recording();
+  // Launches that touch an input's storage are bound to the argument of that number at each replay.
+  explicit Recording(std::vector<Tensor> inputs = {});
   ~Recording();
   Recording(const Recording&) = delete;
 
   void append(const Launch& l);
-  // Gives every storage that died an address in one arena and pins the rest. The recording is empty
+  // The layer that later launches belong to.
+  void set_label(const std::string& label);
+  // Whether a tensor's values may be read now: only of data made during the recording that no launch touched.
+  bool may_read(const Tensor& t) const;
+  // What the launches computed into `outputs` becomes the results of a replay. The recording is empty
   // afterwards.
-  std::unique_ptr<Plan> close();
+  std::unique_ptr<Plan> close(const std::vector<Tensor>& outputs, std::shared_ptr<Arena> arena);
 
  private:
   friend void forget_storage(uint64_t id);
+  struct Launched {
+    GraphLaunch launch;
+    std::vector<uint64_t> storages;
+  };
   struct Buffer {
     Storage* alive;  // null once dead
     size_t bytes;
-    StoragePtr
-        input;  // held where a launch read it before any wrote it: data made outside, a constant or a weight
+    // Held where the values came from outside: a launch read it, or wrote over what was there.
+    StoragePtr held;
+    bool written = false;
   };
-  std::vector<RecordedLaunch> launches_;
+  uint32_t input_of(uint64_t storage) const;
+  Role role_of(uint64_t id, const Buffer& b, const std::vector<Tensor>& outputs) const;
+
+  std::vector<Tensor> inputs_;
+  uint64_t first_own_id_;  // storages from this id on were made during the recording
+  std::vector<Launched> launches_;
+  std::vector<std::string> labels_{""};
+  uint32_t label_ = 0;
   std::unordered_map<uint64_t, Buffer> buffers_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
 };
 
 // The calling thread's open recording, or null. At most one per thread.
@@ -87,9 +69,5 @@ class RecordingPaused {
  private:
   Recording* open_;
 };
-
-// The launch point's inner half, shared by eager calls and replays.
-Status run_launch(RunFn run, const void* args, Buffers buffers, size_t bytes_touched);
-void check_status(const char* op, const Status& status);
 
 }  // namespace lamina

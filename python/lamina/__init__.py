@@ -2,9 +2,18 @@
 
 from . import _core, ops
 from .autograd import GradientTape, enable_grad, grad, no_grad
-from .config import get_matmul_precision, get_num_threads, set_matmul_precision, set_num_threads
+from .capture import CaptureError
+from .config import (
+    functions_run_eagerly,
+    get_matmul_precision,
+    get_num_threads,
+    run_functions_eagerly,
+    set_matmul_precision,
+    set_num_threads,
+)
 from .function import function
 from .gradient_check import check_gradients
+from .signature import TensorSpec
 from .tensor import Tensor, Variable, convert_to_tensor, from_dlpack, from_numpy
 
 __version__ = _core.__version__

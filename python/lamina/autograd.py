@@ -10,31 +10,24 @@ from __future__ import annotations
 import functools
 import heapq
 import itertools
-import threading
 import warnings
 
 from . import _core
 from .tensor import FLOATING, LEAF, Tensor, convert_to_tensor
+from .thread_state import mode
 
 _sequence = itertools.count()
-
-
-class _Mode(threading.local):
-    enabled = True  # whether ops record
-    tapes: tuple = ()  # open tapes of this thread, outermost first
-
-
-mode = _Mode()
 
 
 class Node:
     """One recorded op call: where its inputs' gradients go and how they are computed.
 
     Holds its inputs' sources, not the inputs; `grad` holds what it needs; `output` is the op's own result where the
-    closure asked for it. Never the output's wrapper, so graphs have no reference cycles.
+    closure asked for it. Never the output's wrapper, so graphs have no reference cycles. `label` is the layer it ran
+    in, set while a step is captured.
     """
 
-    __slots__ = ("op", "edges", "grad", "output", "saved", "versions", "sequence")
+    __slots__ = ("op", "edges", "grad", "output", "saved", "versions", "sequence", "label")
 
 
 def record(op, core, inputs, grad, saved=(), output=False):
@@ -63,6 +56,8 @@ def record(op, core, inputs, grad, saved=(), output=False):
         node.saved = tuple([x._core for x in saved]) if saved else saved
         node.versions = _core.version_sum(*node.saved) if saved else 0
         node.sequence = next(_sequence)
+        if mode.capture is not None:
+            node.label = mode.capture.label
         return Tensor(core, node)
     return Tensor(core)
 
@@ -110,6 +105,8 @@ class enable_grad(no_grad):
 
 
 def _run(node, dy, create_graph):
+    if mode.capture is not None:
+        mode.capture.set_label(f"{getattr(node, 'label', '')} gradient".lstrip())
     if node.saved and _core.version_sum(*node.saved) != node.versions:
         raise RuntimeError(
             f"[{node.op}] a value needed for its gradient was written in place since. "

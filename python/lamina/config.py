@@ -6,6 +6,7 @@ from . import _core
 
 _PRECISIONS = ("highest", "high", "medium", "low")
 _precision = "high"
+_run_eagerly = False
 
 
 def set_num_threads(n):
@@ -60,3 +61,25 @@ def set_matmul_precision(precision):
 def get_matmul_precision():
     """The precision set by `set_matmul_precision`."""
     return _precision
+
+
+def run_functions_eagerly(run_eagerly):
+    """Makes every `lamina.function`, `fit`, `evaluate` and `predict` run Python at each step: for debugging.
+
+    Args:
+        run_eagerly: bool.
+
+    Example:
+        >>> import lamina as lm
+        >>> lm.run_functions_eagerly(True)
+        >>> lm.functions_run_eagerly()
+        True
+        >>> lm.run_functions_eagerly(False)
+    """
+    global _run_eagerly
+    _run_eagerly = bool(run_eagerly)
+
+
+def functions_run_eagerly():
+    """What `run_functions_eagerly` was last given."""
+    return _run_eagerly

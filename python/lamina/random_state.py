@@ -14,6 +14,7 @@ import threading
 import numpy as np
 
 from .tensor import Variable
+from .thread_state import init_scope
 
 _lock = threading.Lock()
 _seed: int | None = None  # drawn from the system when first needed
@@ -90,7 +91,7 @@ def generator_of(seed):
         return SeedGenerator(seed)
     if _default is None:
         words = _state(_global_seed(), _DEFAULT_STREAM)
-        with _lock:
+        with _lock, init_scope():
             if _default is None:
                 _default = SeedGenerator(0)
                 _default.state.assign(words)

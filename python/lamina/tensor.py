@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import _core
+from .thread_state import changes, init_scope, mode
 
 # A tensor's `_source` says where its gradient goes: None (nowhere: a constant), LEAF (to the tensor itself),
 # or the autograd.Node that made it.
@@ -194,16 +195,18 @@ class Variable(Tensor):
     __slots__ = ("name", "path", "_trainable", "regularizer", "constraint")
 
     def __init__(self, initializer, shape=None, dtype=None, trainable=True, name=None):
-        if callable(initializer) and not isinstance(initializer, Tensor):
-            if shape is None:
-                raise ValueError("[Variable] an initializer needs a shape. Received: shape=None.")
-            initializer = initializer(shape, dtype=dtype or "float32")
-        core = convert_to_tensor(initializer, dtype)._core
-        # The values must be this variable's own: writes never reach another tensor.
-        super().__init__(_core.copy(core) if isinstance(initializer, Tensor) else core)
+        with init_scope():
+            if callable(initializer) and not isinstance(initializer, Tensor):
+                if shape is None:
+                    raise ValueError("[Variable] an initializer needs a shape. Received: shape=None.")
+                initializer = initializer(shape, dtype=dtype or "float32")
+            core = convert_to_tensor(initializer, dtype)._core
+            # The values must be this variable's own: writes never reach another tensor.
+            super().__init__(_core.copy(core) if isinstance(initializer, Tensor) else core)
         self.name = self.path = name or "variable"
         self.regularizer = self.constraint = None
-        self.trainable = trainable
+        self._trainable = bool(trainable)
+        self._source = LEAF if self._trainable and self.dtype in FLOATING else None
 
     @property
     def trainable(self):
@@ -211,6 +214,7 @@ class Variable(Tensor):
 
     @trainable.setter
     def trainable(self, value):
+        changes.note(self._trainable, bool(value))
         self._trainable = bool(value)
         self._source = LEAF if self._trainable and self.dtype in FLOATING else None
 
@@ -282,6 +286,10 @@ def convert_to_tensor(x, dtype=None):
             return x
         return x.astype(dtype)
     core = _copy_array(x)
+    if mode.capture is not None and core.ndim:
+        from .capture import note_constant
+
+        note_constant(x)
     if dtype is not None:
         core = _core.cast(core, checked_dtype(dtype))
     return Tensor(core)
@@ -338,6 +346,13 @@ def from_numpy(array):
     if array.dtype.kind not in "biuf":
         raise TypeError(f"[from_numpy] needs numbers. Received: dtype={array.dtype}.")
     return Tensor(_core.from_buffer(array))
+
+
+def as_tensor(array):
+    """An array as a Tensor: its own memory where Lamina can read it as it is, else a copy."""
+    if array.dtype.name in _ALL_DTYPES and array.dtype.isnative and array.flags.c_contiguous and array.flags.aligned:
+        return Tensor(_core.from_buffer(array))
+    return convert_to_tensor(array)
 
 
 def from_dlpack(x):

@@ -3,15 +3,7 @@ Thread-local."""
 
 from __future__ import annotations
 
-import threading
-
-
-class _CallContext(threading.local):
-    frame: tuple | None = None  # (frame around, layer, training)
-    serial = 0  # calls of an outermost layer so far
-
-
-context = _CallContext()
+from ..thread_state import mode as context
 
 
 def current_training():

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..autograd import no_grad
 from ..tensor import FLOATING, Tensor, Variable, checked_dtype, convert_to_tensor
+from ..thread_state import changes, init_scope
 from ..utils.configurable import arguments_of
 from ..utils.naming import auto_name, nearest, to_snake_case
 from . import tracking
@@ -27,7 +28,7 @@ def _guarded_build(build):
 
     @functools.wraps(build)
     def guarded(self, input_shape=None):
-        with entered(self), no_grad():
+        with entered(self), no_grad(), init_scope():
             if self._path is None:
                 self._path = current_path()
             shape = _as_shape(input_shape)
@@ -165,6 +166,8 @@ class Layer(Owner):
                 tracking.adopt(self, value)
         else:
             self._tracked.pop(name, None)
+        if self._ready:
+            changes.note(self.__dict__.get(name), value)
         object.__setattr__(self, name, value)
 
     def __delattr__(self, name):
@@ -215,6 +218,8 @@ class Layer(Owner):
         if training is None:
             training = self._default_training
         context.frame = (before, self, training)
+        if context.capture is not None:
+            label = context.capture.set_label(current_path())
         try:
             x = args[0] if args else None
             if type(x) is Tensor and self.built and not kwargs and len(args) == 1 and x._core.dtype == self.dtype:
@@ -238,6 +243,8 @@ class Layer(Owner):
             raise
         finally:
             context.frame = before
+            if context.capture is not None:
+                context.capture.set_label(label)
 
     def _prepared(self, args, kwargs):
         """Arguments for `call`: inputs cast, `training` and an untaken `mask` dropped; builds the layer."""

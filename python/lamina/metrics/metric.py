@@ -149,10 +149,9 @@ class Mean(Metric):
         _add(self.count, _core.scalar(float(count), "float64"))
 
     def result(self):
-        count = self.count._core.item()
-        if count == 0:
-            return Tensor(_core.full((), 0.0, "float32"))
-        return Tensor(_core.scalar(self.total._core.item() / count, "float32"))
+        with no_grad():
+            mean = self.total / ops.where(self.count == 0.0, 1.0, self.count)  # nothing was added to the total then
+            return ops.cast(mean, "float32")
 
 
 def _float64(core):

@@ -5,12 +5,19 @@ from __future__ import annotations
 from .. import _core
 from ..autograd import fused_grad, record
 from ..tensor import FLOATING, Tensor, checked_dtype, convert_to_tensor
+from ..thread_state import init_scope
 from .arguments import integers
 
 
 def tensor(x):
     """x as a Tensor."""
     return x if isinstance(x, Tensor) else convert_to_tensor(x)
+
+
+def constant(values):
+    """Values that depend on nothing but sizes, as a Tensor; a captured step keeps them."""
+    with init_scope():
+        return convert_to_tensor(values)
 
 
 def floating(x):

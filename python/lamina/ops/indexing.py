@@ -6,7 +6,7 @@ from .. import _core
 from ..autograd import record
 from ..tensor import FLOATING, Tensor, checked_dtype
 from .arguments import integer, one_axis
-from .common import broadcast_to, cast, tensor
+from .common import broadcast_to, tensor
 from .shape import reshape
 
 
@@ -137,9 +137,6 @@ def one_hot(x, num_classes, axis=-1, dtype=None):
     """
     x = tensor(x)
     if x.dtype in FLOATING:
-        whole = cast(x, "int64")
-        if not x._core.is_symbolic and not (whole.numpy() == x.numpy()).all():
-            raise ValueError(f"[one_hot] indices must be whole numbers. Received: x={x!r}.")
-        x = whole
+        x = Tensor(_core.one_hot_indices(x._core))
     num_classes, axis = integer("one_hot", "num_classes", num_classes), one_axis("one_hot", axis)
     return Tensor(_core.one_hot(x._core, num_classes, axis, checked_dtype("float32" if dtype is None else dtype)))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from .. import _core
 from ..autograd import record
-from ..tensor import Tensor, convert_to_tensor
+from ..tensor import Tensor
 from .arguments import choice, integer, integers, number, one_axis
-from .common import broadcast_to, cast, tensor
+from .common import broadcast_to, cast, constant, tensor
 from .indexing import take
 from .shape import axis_of, expand_dims, getitem, reshape
 
@@ -220,7 +220,7 @@ def repeat(x, repeats, axis=None):
     import numpy as np
 
     positions = np.repeat(np.arange(n), counts)
-    return take(x, convert_to_tensor(positions), axis)
+    return take(x, constant(positions), axis)
 
 
 def _copies(x, axis, at, count):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .. import _core
 from ..autograd import record
-from ..random_state import generator_of
+from ..random_state import SeedGenerator, generator_of
 from ..tensor import FLOATING, Tensor, checked_dtype
 from .arguments import integer, integers, number
 from .common import cast, floating, tensor
@@ -208,9 +208,7 @@ def dropout(inputs, rate, noise_shape=None, seed=None):
             n if m is None else m for m, n in zip(integers("dropout", "noise_shape", noise_shape, True), x.shape)
         )
         return x * (bernoulli(shape, 1.0 - rate, x.dtype, seed) * (1.0 / (1.0 - rate)))
-    state = generator_of(seed).state._core
-    y, drawn = _core.dropout(x._core, state, rate)
-    _core.random_advance(state, 1)
+    y, drawn = _drawn(seed, lambda state: _core.dropout(x._core, state, rate))
     return record("dropout", y, (x,), lambda dy: _dropout_grad(dy, drawn, rate))
 
 
@@ -225,10 +223,16 @@ def _dropout_grad(dy, drawn, rate):
 
 
 def _draw(seed, kernel):
+    return Tensor(_drawn(seed, kernel))
+
+
+def _drawn(seed, kernel):
+    """What kernel(state) gives; moves a generator on. A number as seed stands for the same values at every call."""
     state = generator_of(seed).state._core
     y = kernel(state)
-    _core.random_advance(state, 1)
-    return Tensor(y)
+    if seed is None or isinstance(seed, SeedGenerator):
+        _core.random_advance(state, 1)
+    return y
 
 
 def _floats(kernel, shape, a, b, dtype, seed):

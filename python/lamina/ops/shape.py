@@ -283,7 +283,7 @@ def arange(start, stop=None, step=None, dtype=None):
     """
     import numpy as np
 
-    from .common import cast
+    from .common import cast, constant
 
     start = real("arange", "start", start)
     start, stop = (0, start) if stop is None else (start, real("arange", "stop", stop))
@@ -295,36 +295,37 @@ def arange(start, stop=None, step=None, dtype=None):
         )
     values = np.arange(start, stop, step) if count > 0 else np.arange(0, type(start + step)(0))
     whole = "int32" if max(abs(start), abs(stop)) < 2**31 else "int64"
-    return cast(tensor(values), dtype or ("float32" if values.dtype.kind == "f" else whole))
+    return cast(constant(values), dtype or ("float32" if values.dtype.kind == "f" else whole))
 
 
 def eye(N, M=None, k=0, dtype=None):
     """A matrix [N, M] (M = N by default) with ones on its k-th diagonal, above the main one for k > 0."""
     import numpy as np
 
-    from .common import cast
+    from .common import cast, constant
 
     N = integer("eye", "N", N)
     M, k = N if M is None else integer("eye", "M", M), integer("eye", "k", k)
-    matrix = zeros((N, M), "uint8").numpy().copy()
+    zeros((N, M), "uint8")  # checks the sizes
+    matrix = np.zeros((N, M), np.uint8)
     if -N < k < M:
         i = np.arange(max(0, -k), min(N, M - k))
         matrix[i, i + k] = 1
-    return cast(tensor(matrix), "float32" if dtype is None else dtype)
+    return cast(constant(matrix), "float32" if dtype is None else dtype)
 
 
 def linspace(start, stop, num=50, endpoint=True, *, dtype=None):
     """`num` evenly spaced numbers from start to stop, which is the last of them where endpoint is true."""
     import numpy as np
 
-    from .common import cast
+    from .common import cast, constant
 
     start, stop = number("linspace", "start", start), number("linspace", "stop", stop)
     num = integer("linspace", "num", num)
     if not 0 <= num < 2**31:
         raise ValueError(f"[linspace] num must be from 0 to 2^31 - 1. Received: num={num}.")
     values = np.linspace(start, stop, num, flag("linspace", "endpoint", endpoint))
-    return cast(tensor(values), "float32" if dtype is None else dtype)
+    return cast(constant(values), "float32" if dtype is None else dtype)
 
 
 def stop_gradient(variable):

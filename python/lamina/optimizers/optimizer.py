@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 
 from .. import _core
+from ..capture import labelled
 from ..ops.arguments import number as number_of
 from ..tensor import Tensor, Variable, convert_to_tensor
+from ..thread_state import changes, init_scope, mode
 from ..utils.naming import to_snake_case
 from ..utils.warning import warn
 from .schedules import LearningRateSchedule
@@ -62,6 +64,11 @@ class Optimizer:
         self._row: dict[int, int] = {}
         self._groups: dict[tuple, tuple] = {}
 
+    def __setattr__(self, name, value):
+        if name == "_schedule" or (name[0] != "_" and name not in ("built", "learning_rate")):
+            changes.note(self.__dict__.get(name), value)
+        super().__setattr__(name, value)
+
     def _positive(self, key, value):
         if value is not None and (not isinstance(value, (int, float)) or isinstance(value, bool) or value < 0):
             raise ValueError(f"[{self.name}] {key} is a number of at least 0. Received: {key}={value!r}.")
@@ -87,10 +94,28 @@ class Optimizer:
         self._rate.assign(number)
 
     def _follow_schedule(self):
-        if self._schedule is not None:
-            takes_step = isinstance(self._schedule, LearningRateSchedule)
-            rate = self._schedule(self.iterations) if takes_step else self._schedule()
-            _core.assign(self._rate._core, convert_to_tensor(rate, "float32")._core)
+        if self._schedule is None:
+            return
+        rate = None if mode.capture is None else mode.capture.recorded(self._scheduled_rate)
+        if isinstance(rate, Tensor):  # made of ops: replays compute it
+            _core.assign(self._rate._core, rate._core)
+            return
+        capture = mode.capture
+        with init_scope():
+            _core.assign(self._rate._core, convert_to_tensor(self._scheduled_rate(), "float32")._core)
+        if capture is not None:
+            ahead = self._rates_ahead if isinstance(self._schedule, LearningRateSchedule) else None
+            capture.each_step(self._follow_schedule, ahead)
+
+    def _scheduled_rate(self):
+        takes_step = isinstance(self._schedule, LearningRateSchedule)
+        return self._schedule(self.iterations) if takes_step else self._schedule()
+
+    def _rates_ahead(self, n):
+        """(learning rate's core, its values at the next n steps)."""
+        first = int(self.iterations)
+        steps = [Tensor(_core.scalar(first + i, "int64")) for i in range(n)]
+        return self._rate._core, [float(self._schedule(step)) for step in steps]
 
     @property
     def variables(self):
@@ -110,7 +135,9 @@ class Optimizer:
             self._row[id(v)] = len(self._parameters)
             self._parameters.append(v)
             for slot, row in self._slots.items():
-                made = Variable(_zeros(v), trainable=False, name=f"{v.name}_{slot}")
+                with init_scope():
+                    zeros = Tensor(_core.full(v.shape, 0.0, v.dtype))
+                made = Variable(zeros, trainable=False, name=f"{v.name}_{slot}")
                 made.path = f"{self.name}/{v.path.replace('/', '_')}_{slot}"
                 row.append(made)
         self._groups.clear()
@@ -175,11 +202,11 @@ class Optimizer:
         parameters, slots, decay, constrained = group
         cores = [g._core if isinstance(g, Tensor) else convert_to_tensor(g, "float32")._core for g in grads]
         self._check(cores, parameters, variables)
-        if self._schedule is not None:
+        with labelled(self.name):
             self._follow_schedule()
-        self.update(parameters, cores, slots, decay)
-        for v in constrained:
-            v.assign(v.constraint(v))
+            self.update(parameters, cores, slots, decay)
+            for v in constrained:
+                v.assign(v.constraint(v))
 
     def _present(self, grads, variables):
         """The pairs that have a gradient; those that have none are named once."""
@@ -257,7 +284,3 @@ class Optimizer:
 
 
 _MAX_GROUPS = 64  # sets of variables whose lists are kept ready
-
-
-def _zeros(v):
-    return Tensor(_core.full(v.shape, 0.0, v.dtype))

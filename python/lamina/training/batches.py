@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import _core
-from ..tensor import Tensor, convert_to_tensor
+from ..tensor import Tensor, as_tensor
 from .compiled import parts
 
 
@@ -19,17 +18,12 @@ def to_tensors(tree, dtype=None):
     if type(tree) is np.ndarray:
         if tree.dtype.kind == "f" and dtype is not None and tree.dtype.name != dtype and dtype != "bfloat16":
             tree = tree.astype(dtype)
-        if tree.dtype.name in _BORROWED and tree.dtype.isnative and tree.flags.c_contiguous and tree.flags.aligned:
-            return Tensor(_core.from_buffer(tree))
-        return convert_to_tensor(tree)
+        return as_tensor(tree)
     if tree is None:
         return None
     from ..data.nested import map_structure
 
     return map_structure(lambda leaf: leaf if isinstance(leaf, Tensor) else to_tensors(np.asarray(leaf), dtype), tree)
-
-
-_BORROWED = ("float32", "float64", "float16", "uint8", "int8", "int32", "int64", "bool")
 
 
 def count(tree):

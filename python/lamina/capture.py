@@ -1,0 +1,150 @@
+"""A capture: one run of a step in which every launch is recorded, to be replayed as a plan.
+
+Python runs as always while a step is captured, and results are those of an eager run. Reading a value in Python
+(`float(t)`, `t.numpy()`, `if t:`) cannot be replayed: it ends the capture.
+"""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sys
+import warnings
+
+from . import _core
+from .thread_state import mode
+
+_HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+class CaptureError(RuntimeError):
+    """A captured step did what a replay cannot repeat."""
+
+
+class _Read(CaptureError):
+    """Tells `Capture.recorded` that a value was read."""
+
+
+class Capture:
+    """Context manager that records this thread's launches.
+
+    Args:
+        inputs: core tensors that replays bind anew, each with a storage of its own (`_core.alias`).
+        strict: whether reading a value raises; else the step goes on without being recorded, and `failure` says why.
+
+    Attributes:
+        failure: None, or what ended the capture, with its line.
+        before_replay: functions to call before each replay, schedules say.
+        host_steps: what `before_replay` does for n steps ahead, where it can: functions of n that give
+            (core scalar, list of n values), or None where a function knows only the next step.
+    """
+
+    def __init__(self, inputs=(), strict=True):
+        self.recording = _core.Recording(list(inputs))
+        self.strict, self.failure = strict, None
+        self.before_replay: list = []
+        self.host_steps: list = []
+        self.label = ""
+        self._probing = False
+
+    def __enter__(self):
+        mode.capture = self
+        self.recording.open()
+        return self
+
+    def __exit__(self, *exc):
+        self.stop()
+
+    def stop(self):
+        """Ends the recording; the step goes on unrecorded."""
+        if mode.capture is self:
+            mode.capture = None
+            self.recording.stop()
+
+    def set_label(self, label):
+        """Names the layer that later launches belong to; returns the name before."""
+        before, self.label = self.label, label
+        self.recording.label(label)
+        return before
+
+    def recorded(self, f):
+        """What f() gives where replays can compute it anew, or None where it reads a value."""
+        before, self._probing = self._probing, True
+        try:
+            return f()
+        except _Read:
+            return None
+        finally:
+            self._probing = before
+
+    def each_step(self, run, ahead=None):
+        """Registers what must run in Python before each step: see the attributes."""
+        self.before_replay.append(run)
+        self.host_steps.append(ahead)
+
+    def close(self, outputs=(), arena=None):
+        """The plan of what was recorded; `outputs` are the core tensors that a replay returns."""
+        return self.recording.close(list(outputs), arena)
+
+
+class labelled:
+    """Context manager: launches belong to a part of the step by this name, where a capture is under way."""
+
+    __slots__ = ("_label", "_before")
+
+    def __init__(self, label):
+        self._label = label
+
+    def __enter__(self):
+        if mode.capture is not None:
+            self._before = mode.capture.set_label(self._label)
+
+    def __exit__(self, *exc):
+        if mode.capture is not None:
+            mode.capture.set_label(self._before)
+
+
+def user_line():
+    """(stack level seen from the caller, "file:line (source)") of the innermost line outside of Lamina."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
+        level, frame = level + 1, frame.f_back
+    name, number = frame.f_code.co_filename, frame.f_lineno
+    source = linecache.getline(name, number).strip()
+    return level, f"{name}:{number}" + (f" ({source})" if source else "")
+
+
+def _about_to_read():
+    """Called by the core when Python reads a value that a replay would not read again."""
+    capture = mode.capture
+    if capture is None:
+        return
+    if capture._probing:
+        raise _Read
+    where = user_line()[1]
+    if capture.strict:
+        raise CaptureError(
+            "[function] a value was read in Python while the step is captured; replays would see the old one. "
+            f"Received: {where}. Return the tensor and read it outside, use ops.where for a choice between values, "
+            "or run the function without @lm.function."
+        )
+    capture.failure = where
+    capture.stop()
+
+
+_core.set_read_hook(_about_to_read)
+
+_warned_lines: set[str] = set()
+
+
+def note_constant(x):
+    """Warns, once for each line, that host data became a constant of the step being captured."""
+    level, where = user_line()
+    if where in _warned_lines:
+        return
+    _warned_lines.add(where)
+    warnings.warn(
+        f"[function] {type(x).__name__} data became a constant of the captured step: every replay uses the values of "
+        f"now. Received: {where}. Pass the array as an argument, or draw it with lamina.ops.random.",
+        stacklevel=level,
+    )
