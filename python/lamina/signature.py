@@ -51,11 +51,12 @@ class Signature:
             tensors that gradients flow through.
     """
 
-    __slots__ = ("cores", "key", "template", "capturable")
+    __slots__ = ("cores", "key", "template", "capturable", "_takes")
 
-    def __init__(self, args, kwargs):
+    def __init__(self, args, kwargs, takes=None):
         self.cores: list = []
         self.capturable = True
+        self._takes = takes  # which arrays count as capturable; None: all
         key: list = []
         self.template = (
             tuple([self._take(a, key) for a in args]),
@@ -69,7 +70,9 @@ class Signature:
         kind = type(value)
         if not isinstance(value, (Tensor, np.generic)) and hasattr(value, "__array__"):
             array = np.asarray(value)
-            if array.dtype.kind in "biuf":
+            if self._takes is not None and not self._takes(array):
+                self.capturable = False
+            elif array.dtype.kind in "biuf":
                 value, kind = as_tensor(array), Tensor
         if kind is Tensor:
             core = value._core

@@ -348,9 +348,15 @@ def from_numpy(array):
     return Tensor(_core.from_buffer(array))
 
 
+def borrowable(array):
+    """Whether Lamina can read an array's memory as it is: a type it has, native byte order, row after row."""
+    kind, flags = array.dtype, array.flags
+    return kind.name in _ALL_DTYPES and kind.isnative and flags.c_contiguous and flags.aligned
+
+
 def as_tensor(array):
-    """An array as a Tensor: its own memory where Lamina can read it as it is, else a copy."""
-    if array.dtype.name in _ALL_DTYPES and array.dtype.isnative and array.flags.c_contiguous and array.flags.aligned:
+    """An array as a Tensor: its own memory where that is possible, else a copy."""
+    if borrowable(array):
         return Tensor(_core.from_buffer(array))
     return convert_to_tensor(array)
 

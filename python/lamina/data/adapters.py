@@ -25,11 +25,13 @@ class Batches:
         steps: Batches in an epoch; None when not known beforehand.
         num_samples: Samples in an epoch; None when not known.
         infinite: Whether an epoch never ends by itself.
+        columns: The whole arrays (x, y, sample_weight) where they are in memory, else None.
     """
 
     steps: int | None = None
     num_samples: int | None = None
     infinite = False
+    columns: Triple | None = None
 
     def __init__(self, epoch: int, where: str):
         self.next_epoch = epoch
@@ -61,13 +63,22 @@ class ArrayBatches(Batches):
         self.batch_size, self.shuffle, self.seed = batch_size, shuffle, seed
         self.num_samples, self.steps = count, -(-count // batch_size)
 
+    def order(self, epoch: int) -> np.ndarray | None:
+        """The row numbers of one epoch, int64; None where rows come as they lie."""
+        return Draws(self.seed, epoch).permutation(self.num_samples or 0) if self.shuffle else None
+
+    def batch(self, order: np.ndarray | None, step: int) -> Triple:
+        """The batch of one step, rows by `order`."""
+        begin = step * self.batch_size
+        end = min(begin + self.batch_size, self.num_samples or 0)
+        rows = range(begin, end) if order is None else order[begin:end]
+        x, y, weight = (None if part is None else gather(part, rows) for part in self.columns)
+        return x, y, weight
+
     def iterate(self, epoch: int) -> Iterator[Triple]:
-        count = self.num_samples or 0
-        order = Draws(self.seed, epoch).permutation(count) if self.shuffle else range(count)
-        for begin in range(0, count, self.batch_size):
-            rows = order[begin : begin + self.batch_size]
-            x, y, weight = (None if part is None else gather(part, rows) for part in self.columns)
-            yield x, y, weight
+        order = self.order(epoch)
+        for step in range(self.steps or 0):
+            yield self.batch(order, step)
 
 
 class IterableBatches(Batches):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from ..config import functions_run_eagerly
 from ..layers import tracking
 from ..layers.call_context import context
 from ..layers.layer import Layer
 from ..layers.symbolic import map_tensors, placeholders
 from ..tensor import Tensor
+from ..training.replay import step_function
 from ..training.trainer import Trainer
 from ..utils.naming import unknown_name
 
@@ -56,6 +58,13 @@ class Model(Trainer, Layer):
         if input_shape is None:
             raise ValueError(f"[{self.name}] build needs the shape of the inputs. Received: input_shape=None.")
         self.call(placeholders(input_shape, self.dtype))
+
+    def __call__(self, *args, **kwargs):
+        """As `Layer.__call__`; outside of gradients, other layers and captures the call is captured and replayed."""
+        alone = not context.enabled and context.frame is None and context.capture is None
+        if not alone or not self.built or self.run_eagerly or functions_run_eagerly():
+            return super().__call__(*args, **kwargs)
+        return step_function(self, "call")(*args, **kwargs)
 
     @property
     def layers(self):

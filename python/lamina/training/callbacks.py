@@ -104,6 +104,18 @@ class CallbackList:
         """Whether any callback overrides a hook."""
         return bool(self._listeners[hook])
 
+    def wants_steps(self, what):
+        """Whether any callback must see every single step of "train", "test" or "predict". One that has `advance` can
+        be told of many at a time."""
+        hooks = (f"on_{what}_batch_begin", f"on_{what}_batch_end")
+        return any(_listens(c, hook) for c in self.callbacks if not hasattr(c, "advance") for hook in hooks)
+
+    def advance(self, what, steps):
+        """Tells of steps that ran without their hooks being called."""
+        for callback in self.callbacks:
+            if hasattr(callback, "advance"):
+                callback.advance(what, steps)
+
     def reads_logs(self, hook):
         """Whether any callback that overrides a batch hook reads its logs."""
         return any(getattr(c, "_reads_batch_logs", True) for c in self.callbacks if _listens(c, hook))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from . import checks
 from .batches import class_weights, to_tensors
 from .callbacks import CallbackList, History, as_list
 from .progress import ProgressBar, resolve_verbose
+from .replay import Runner, overrides
 
 
 class Request(NamedTuple):
@@ -41,9 +43,12 @@ def fit(model, request):
     from ..data.adapters import batches, is_arrays, train_validation_split
 
     x, y, weight, validation = request.x, request.y, request.sample_weight, request.validation_data
+    class_weight = request.class_weight
     epochs = _count("epochs", request.epochs, 0)
     if request.validation_split and validation is None:
         (x, y, weight), validation = train_validation_split((x, y, weight), request.validation_split, "fit")
+    if class_weight is not None and is_arrays(x):
+        weight, class_weight = class_weights(y, class_weight, weight), None
     data = batches(
         x,
         y,
@@ -66,16 +71,18 @@ def fit(model, request):
         if is_arrays(vx):
             checks.check_targets(vy, "fit.validation_data")
     stream = _Stream(data) if request.steps_per_epoch is not None else None
+    runner = Runner(model, "train", "fit")
+    runner.step.inspect = lambda y, y_pred: checks.check_outputs(model, y, y_pred)
     model.stop_training = False
     with run:
         run.call("on_train_begin", {})
         logs: dict[str, float] = {}
         for epoch in range(integer("fit", "initial_epoch", request.initial_epoch), epochs):
             run.call("on_epoch_begin", epoch, {})
-            source = data.iterate(epoch) if stream is None else stream.take(steps)
-            logs = _train_epoch(model, source, request.class_weight, run)
+            source = None if stream is None else stream.take(steps)
+            logs = _train_epoch(model, runner, data, epoch, source, class_weight, run)
             if validator is not None and _is_due(request.validation_freq, epoch):
-                results = _evaluate(model, validator.iterate(0), request.validation_steps, run)
+                results = _evaluate(model, validator, request.validation_steps, run)
                 logs |= {f"val_{name}": value for name, value in results.items()}
             checks.check_loss(model, epoch, logs)
             run.call("on_epoch_end", epoch, logs)
@@ -85,61 +92,78 @@ def fit(model, request):
     return history
 
 
-def _train_epoch(model, source, class_weight, run):
+def _train_epoch(model, runner, data, epoch, stream, class_weight, run):
     """One epoch; returns its logs."""
-    from .trainer import Trainer
-
     model.reset_metrics()
     model.__dict__["_parts"] = None
-    own_step = type(model).train_step is not Trainer.train_step
-    begin, end = run.wants("on_train_batch_begin"), run.wants("on_train_batch_end")
-    reads_logs = run.reads_logs("on_train_batch_end")
-    dtype, logs, step = model.dtype, None, -1
-    for step, (x, y, weight) in enumerate(source):
+    own_step = overrides(model, "train_step")
+
+    def step_of(step, batch):
+        x, y, weight = batch
         if class_weight is not None:
             weight = class_weights(y, class_weight, weight)
         if step == 0:
             checks.check_inputs(model, x)
-        if begin:
-            run.call("on_train_batch_begin", step, {})
-        x, y, weight = to_tensors(x, dtype), to_tensors(y), to_tensors(weight)
-        if own_step:
-            logs = _floats(model.train_step(_given(x, y, weight)), "train_step")
-        else:
-            y_pred = model._learn(x, y, weight)
-            if step == 0 and y is not None:
-                checks.check_outputs(model, y, y_pred)
-        if end:
-            batch_logs = (logs if own_step else model.get_metrics_result()) if reads_logs else {}
-            run.call("on_train_batch_end", step, batch_logs)
-    if step < 0:
+        result = runner(x, y, weight)
+        return _logs(result, "train_step") if own_step else result
+
+    steps, logs = _each_step(model, runner, data, epoch, stream, step_of, "train", run, own_step)
+    if not steps:
         raise ValueError("[fit] the data gave no batch; expected at least one. Received: 0 batches.")
-    return dict(logs) if own_step else model.get_metrics_result()
+    return _floats(_logs(logs, "train_step")) if own_step else model.metric_values()
 
 
-def _evaluate(model, source, steps, run):
+def _each_step(model, runner, data, epoch, source, step_of, what, run, own_step):
+    """Runs an epoch's steps, many in one call where nobody must see each; returns (steps, the last one's result).
+
+    Args:
+        data: where batches come from.
+        source: batches that are ready, or None for those of `data` in this epoch.
+        step_of: function of (number, batch) that runs one step.
+        what: "train" or "test".
+        own_step: whether the step's results are its logs.
+    """
+    hooks = f"on_{what}_batch_begin", f"on_{what}_batch_end"
+    reads_logs, result, step = run.reads_logs(hooks[1]), None, -1
+    if source is None and data.columns is not None and not run.wants_steps(what):
+        order, step = data.order(epoch), 0
+        while step < data.steps:
+            rows = runner.rows(data) if step < data.num_samples // data.batch_size else None
+            if rows is not None and step > 0:
+                step, result = rows.run(order, step, lambda steps: run.advance(what, steps))
+                continue
+            result = step_of(step, data.batch(order, step))
+            run.advance(what, 1)
+            step += 1
+        return step, result
+    begin, end = map(run.wants, hooks)
+    for step, batch in enumerate(data.iterate(epoch) if source is None else source):
+        if begin:
+            run.call(hooks[0], step, {})
+        result = step_of(step, batch)
+        if end:
+            logs = {} if not reads_logs else _floats(result) if own_step else model.metric_values()
+            run.call(hooks[1], step, logs)
+    return step + 1, result
+
+
+def _evaluate(model, data, steps, run):
     """The results over a data set."""
-    from .trainer import Trainer
-
     model.reset_metrics()
-    own_step = type(model).test_step is not Trainer.test_step
-    reads_logs = run.reads_logs("on_test_batch_end")
-    logs, step = {}, -1
+    model.__dict__["_parts"] = None
+    own_step = overrides(model, "test_step")
+    runner = Runner(model, "test", "evaluate")
     run.call("on_test_begin", {})
-    for step, (x, y, weight) in enumerate(source):
-        if steps is not None and step >= steps:
-            break
-        run.call("on_test_batch_begin", step, {})
-        x, y, weight = to_tensors(x, model.dtype), to_tensors(y), to_tensors(weight)
-        if own_step:
-            with no_grad():
-                logs = _floats(model.test_step(_given(x, y, weight)), "test_step")
-        else:
-            model._judge(x, y, weight)
-        run.call("on_test_batch_end", step, model.get_metrics_result() if reads_logs and not own_step else logs)
-    logs = logs if own_step else model.get_metrics_result()
+    source = None if steps is None or steps == data.steps else islice(data.iterate(0), steps)
+
+    def step_of(step, batch):
+        result = runner(*batch)
+        return _logs(result, "test_step") if own_step else result
+
+    _, logs = _each_step(model, runner, data, 0, source, step_of, "test", run, own_step)
+    logs = _floats(_logs(logs, "test_step")) if own_step else model.metric_values()
     run.call("on_test_end", logs)
-    return dict(logs)
+    return logs
 
 
 def evaluate(model, x, y, batch_size, verbose, sample_weight, steps, callbacks):
@@ -150,9 +174,8 @@ def evaluate(model, x, y, batch_size, verbose, sample_weight, steps, callbacks):
     limit = _steps("steps", steps, data, "evaluate")
     if is_arrays(x):
         checks.check_targets(y, "evaluate")
-    model.__dict__["_parts"] = None
     with _Run(model, callbacks, verbose, "evaluate", 1, limit) as run:
-        return _evaluate(model, iter(data), limit, run)
+        return _evaluate(model, data, limit, run)
 
 
 def predict(model, x, batch_size, verbose, steps, callbacks):
@@ -162,14 +185,14 @@ def predict(model, x, batch_size, verbose, steps, callbacks):
 
     data = batches(x, None, None, batch_size, where="predict")
     limit = _steps("steps", steps, data, "predict")
-    outputs = []
+    outputs, runner = [], Runner(model, "predict", "predict")
     with _Run(model, callbacks, verbose, "predict", 1, limit) as run, no_grad():
         run.call("on_predict_begin", {})
         for step, (inputs, _, _) in enumerate(data):
             if limit is not None and step >= limit:
                 break
             run.call("on_predict_batch_begin", step, {})
-            y = to_numpy(model.predict_step((to_tensors(inputs, model.dtype), None, None)))
+            y = to_numpy(runner(inputs))
             outputs.append(y)
             run.call("on_predict_batch_end", step, {"outputs": y})
         run.call("on_predict_end", {})
@@ -214,11 +237,12 @@ class _Run:
         given = as_list(callbacks)
         self.history = next((c for c in given if isinstance(c, History)), own[0] if own else None)
         first = [c for c in own if not (isinstance(c, History) and c is not self.history)]
-        self._bar = ProgressBar(verbose, lambda: model.get_metrics_result()) if verbose else None
+        self._bar = ProgressBar(verbose, model.metric_values) if verbose else None
         everything = [*first, *([self._bar] if self._bar else []), *given]
         params = {"epochs": epochs, "steps": steps, "verbose": verbose}
         self._list = CallbackList(dict.fromkeys(everything), model, params)
         self.call, self.wants, self.reads_logs = self._list.call, self._list.wants, self._list.reads_logs
+        self.wants_steps, self.advance = self._list.wants_steps, self._list.advance
 
     def __enter__(self):
         return self
@@ -228,13 +252,13 @@ class _Run:
             self._bar.close()
 
 
-def _given(x, y, weight):
-    return (x, y, weight) if weight is not None else (x, y) if y is not None else (x,)
-
-
-def _floats(logs, where):
+def _logs(logs, where):
     if not isinstance(logs, dict):
         raise TypeError(f"[{where}] returns a dict of results. Received: {type(logs).__name__}.")
+    return logs
+
+
+def _floats(logs):
     return {name: float(value) for name, value in logs.items()}
 
 

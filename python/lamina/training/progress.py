@@ -78,14 +78,13 @@ class ProgressBar(Callback):
         self._finish("Predict", logs)
 
     def on_train_batch_end(self, batch, logs=None):
-        self._advance()
+        self.advance("train", 1)
 
     def on_test_batch_end(self, batch, logs=None):
-        if not self._training:
-            self._advance()
+        self.advance("test", 1)
 
     def on_predict_batch_end(self, batch, logs=None):
-        self._advance()
+        self.advance("predict", 1)
 
     def _open(self, title):
         self._begun = time.perf_counter()
@@ -94,10 +93,11 @@ class ProgressBar(Callback):
 
             self._bar = tqdm(total=self.params.get("steps"), desc=title, unit="step", file=sys.stdout, leave=False)
 
-    def _advance(self):
-        if self._bar is None:
+    def advance(self, what, steps):
+        """Counts steps of training, test or prediction that ran."""
+        if self._bar is None or (what == "test" and self._training):
             return
-        self._bar.update()
+        self._bar.update(steps)
         now = time.perf_counter()
         if now - self._drawn > 0.1:
             self._drawn = now

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .. import _core
 from ..autograd import _gradients, no_grad
+from ..capture import labelled
 from ..metrics.metric import Metric
 from ..optimizers import registry as optimizers
 from ..tensor import Tensor
@@ -21,9 +22,13 @@ class Steps:
             _parts=None,  # what a step needs of the layer tree: see _collect_parts
             _given_warnings=set(),
             optimizer=None,
+            _functions={},  # captured steps by kind, see replay.py
             stop_training=False,
             run_eagerly=False,
         )
+
+    def __getstate__(self):
+        return {**self.__dict__, "_functions": {}}  # a copy captures its own steps
 
     def compile(
         self,
@@ -45,7 +50,7 @@ class Steps:
             loss_weights: weights of several outputs' losses, a list or dict.
             metrics: list of names, Metrics or functions; "accuracy" is chosen by the loss and the shapes.
             weighted_metrics: metrics that count sample weights too.
-            run_eagerly: run Python at every step; steps are not captured yet, so it changes nothing.
+            run_eagerly: run Python at every step instead of replaying captured ones: for debugging.
             steps_per_execution, jit_compile, auto_scale_loss: taken for Keras' signature, without effect.
 
         Raises:
@@ -59,7 +64,7 @@ class Steps:
         compiled = Compiled(loss, loss_weights, metrics, weighted_metrics)
         self.optimizer = None if optimizer is None else optimizers.get(optimizer)
         self.run_eagerly = bool(run_eagerly)
-        self.__dict__.update(_compiled=compiled, _parts=None)
+        self.__dict__.update(_compiled=compiled, _parts=None, _functions={})
 
     @property
     def compiled(self):
@@ -83,8 +88,12 @@ class Steps:
             metric.reset_state()
 
     def get_metrics_result(self):
+        """{name: scalar tensor} of every metric."""
+        return {metric.name: metric.result() for metric in self.metrics}
+
+    def metric_values(self):
         """{name: float} of every metric."""
-        return {metric.name: float(metric.result()) for metric in self.metrics}
+        return {name: float(value) for name, value in self.get_metrics_result().items()}
 
     def _require_compiled(self, where, training=False):
         if self._compiled is None:
@@ -114,7 +123,8 @@ class Steps:
         Raises:
             ValueError: when there is neither a loss nor a penalty.
         """
-        value = self._compiled.compute_loss(y, y_pred, sample_weight)
+        with labelled("loss"):
+            value = self._compiled.compute_loss(y, y_pred, sample_weight)
         layers, _, regularized = self._parts or self._collect_parts()
         for layer in layers:
             for penalty in layer._losses:
@@ -166,7 +176,8 @@ class Steps:
         if parts is None:
             parts = self._collect_parts()
         loss = self.compute_loss(x, y, y_pred, sample_weight, True)
-        self._compiled.tracker.update_state(Tensor(loss._core), count(x))
+        with labelled("metrics"):
+            self._compiled.tracker.update_state(Tensor(loss._core), count(x))
         variables = parts[1]
         self.optimizer.apply(gradients(loss, variables), variables)
         self._count_metrics(x, y, y_pred, sample_weight)
@@ -185,7 +196,7 @@ class Steps:
 
     def _count_metrics(self, x, y, y_pred, sample_weight):
         if type(self).compute_metrics is Steps.compute_metrics:
-            with no_grad():
+            with no_grad(), labelled("metrics"):
                 self._compiled.update_metrics(y, y_pred, sample_weight)
         else:
             self.compute_metrics(x, y, y_pred, sample_weight)

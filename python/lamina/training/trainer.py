@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..autograd import no_grad
 from . import loop
-from .batches import to_tensors
+from .replay import Runner
 from .steps import Steps
 
 
@@ -31,19 +30,20 @@ class Trainer(Steps):
         self._require_compiled("train_on_batch", training=True)
         self.__dict__["_parts"] = None
         self.reset_metrics()
-        return _as_results(self.train_step(loop.one_batch(self, x, y, sample_weight, class_weight)), return_dict)
+        logs = Runner(self, "train", "train_on_batch")(*loop.one_batch(self, x, y, sample_weight, class_weight))
+        return _as_results(self.metric_values() if logs is None else logs, return_dict)
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
         """Evaluates one batch; arguments and results as `train_on_batch`."""
         self._require_compiled("test_on_batch")
         self.__dict__["_parts"] = None
         self.reset_metrics()
-        return _as_results(self.test_step(loop.one_batch(self, x, y, sample_weight)), return_dict)
+        logs = Runner(self, "test", "test_on_batch")(*loop.one_batch(self, x, y, sample_weight))
+        return _as_results(self.metric_values() if logs is None else logs, return_dict)
 
     def predict_on_batch(self, x):
         """Outputs for one batch, as NumPy arrays."""
-        with no_grad():
-            return loop.to_numpy(self.predict_step((to_tensors(x, self.dtype), None, None)))
+        return loop.to_numpy(Runner(self, "predict", "predict_on_batch")(x))
 
     # Whole data sets.
 
