@@ -21,15 +21,27 @@ def title(result):
     case = result["case"]
     extra = {
         "model": lambda: case["name"],
+        "fit": lambda: f"{case['name']}, fit{' with accuracy' if case['accuracy'] else ''}",
         "add": lambda: "add, recorded" if case["recorded"] else "add",
         "gemm": lambda: "gemm",
         "conv": lambda: "conv + gradients" if case["gradient"] else "conv",
     }[case["kind"]]()
-    return extra if result["variant"] == "eager" else f"{extra} ({result['variant']})"
+    return extra if result["variant"] == usual(result) else f"{extra} ({result['variant']})"
 
 
-def side(label, variant):
-    return label if variant == "eager" else f"{label} {variant}"
+def usual(result):
+    """The variant that needs no name."""
+    return "fit" if result["case"]["kind"] == "fit" else "eager"
+
+
+def peer_side(result):
+    variant = result["peer_variant"]
+    return result["peer"] if variant == usual(result) else f"{result['peer']} {variant}"
+
+
+def quartiles(result, settings):
+    noisy = " *" if result["busy"] > settings["busy"] else ""
+    return f"{result['ratio_q1']:.2f}-{result['ratio_q3']:.2f}{noisy}"
 
 
 def amount(seconds, gflops):
@@ -50,11 +62,9 @@ def table(document):
     for r in results:
         ours = amount(r["seconds"], r.get("gflops"))
         theirs = amount(r["peer_seconds"], r.get("peer_gflops"))
-        noisy = " *" if r["busy"] > settings["busy"] else ""
-        peer = side(r["peer"], r["peer_variant"])
         lines.append(
-            f"| {title(r)} | {r['shape']} | {r['threads']} | {ours} | {peer} | {theirs} "
-            f"| **{r['ratio']:.2f}** | {r['ratio_q1']:.2f}-{r['ratio_q3']:.2f}{noisy} |"
+            f"| {title(r)} | {r['shape']} | {r['threads']} | {ours} | {peer_side(r)} | {theirs} "
+            f"| **{r['ratio']:.2f}** | {quartiles(r, settings)} |"
         )
     versions = {f"{k} {v}" for found in document["versions"].values() for k, v in found.items() if k != "isa"}
     facts = (
@@ -65,6 +75,35 @@ def table(document):
     if any(r["busy"] > settings["busy"] for r in results):
         facts += f" * = waited for a CPU more than {settings['busy']:.0%} of the time: not quiet."
     return "\n".join([*lines, "", facts])
+
+
+def best_table(document):
+    """Markdown: one row a workload, variant of the subject and number of threads, against its strongest peer.
+
+    The strongest is the peer with the highest ratio; "times as fast" is the ratio's inverse.
+    """
+    rows = {}
+    for result in document["results"]:
+        row = json.dumps(result["case"], sort_keys=True), result["variant"], result["threads"]
+        rows[row] = max(rows.get(row, result), result, key=lambda r: r["ratio"])
+    subject = document["results"][0]["subject"]
+    lines = [
+        f"| workload | threads | {subject} | best peer | its time | time ratio | quartiles | times as fast |",
+        "|---|--:|--:|---|--:|--:|--:|--:|",
+    ]
+    for r in rows.values():
+        ours, theirs = duration(r["seconds"]), duration(r["peer_seconds"])
+        lines.append(
+            f"| {title(r)} | {r['threads']} | {ours} | {peer_side(r)} | {theirs} "
+            f"| {r['ratio']:.2f} | {quartiles(r, document['settings'])} | **{1 / r['ratio']:.2f}** |"
+        )
+    return "\n".join(lines)
+
+
+def report(document):
+    """The table and, where there are several peers, the one against the best of them."""
+    several = len({result["peer"] for result in document["results"]}) > 1
+    return table(document) + (f"\n\nAgainst the best peer:\n\n{best_table(document)}" if several else "")
 
 
 def key(result):
@@ -112,7 +151,7 @@ def main():
     args = parser.parse_args()
     documents = [json.loads(path.read_text()) for path in args.runs]
     if len(documents) == 1:
-        print(table(documents[0]))
+        print(report(documents[0]))
     elif len(documents) == 2:
         text, slower = judge(*documents, args.tolerance)
         print(text)

@@ -16,16 +16,18 @@ import time
 
 from benchmarks import workloads
 
-RESULTS = pathlib.Path(__file__).parent / "results"
+ROOT = pathlib.Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
 
-# What holds every side to one instruction set. NumPy keeps its own choice.
+# What holds every side to one instruction set. NumPy and TensorFlow's own kernels (Eigen) keep their choice.
 ISA = {
-    "baseline": ("baseline", "default", "SSE41", "SSE4_2"),
-    "avx2": ("avx2", "avx2", "AVX2", "AVX2"),
-    "avx512": ("avx512", "avx512", "AVX512_CORE", "AVX512"),
+    "baseline": ("baseline", "default", "SSE41", "SSE4_2", "--xla_cpu_max_isa=SSE4_2"),
+    "avx2": ("avx2", "avx2", "AVX2", "AVX2", "--xla_cpu_max_isa=AVX2"),
+    "avx512": ("avx512", "avx512", "AVX512_CORE", "AVX512", "--xla_cpu_max_isa=AVX512"),
 }
-ISA_VARIABLES = ("LAMINA_ISA", "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS")
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LAMINA_NUM_THREADS")
+ISA_VARIABLES = ("LAMINA_ISA", "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "XLA_FLAGS")
+# NPROC is what XLA sizes its pool by; its flags do not.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LAMINA_NUM_THREADS", "NPROC")
 WAIT_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 
 
@@ -59,14 +61,17 @@ def machine():
     }
 
 
+def environment(threads, isa=None):
+    """The environment of a process that is held to a number of threads and an instruction set."""
+    found = dict(os.environ, **{name: str(threads) for name in THREAD_VARIABLES})
+    return found | dict(zip(ISA_VARIABLES, ISA[isa])) if isa else found
+
+
 class Worker:
     """A side in a process of its own. `label` is "side" or "side:tag": two tags are two processes."""
 
-    def __init__(self, label, threads, python=None, isa=None):
+    def __init__(self, label, threads, python=None, isa=None, variables=None):
         self.label = label
-        environment = dict(os.environ, **{name: str(threads) for name in THREAD_VARIABLES})
-        if isa:
-            environment.update(zip(ISA_VARIABLES, ISA[isa]))
         cpus = ",".join(map(str, first_cpus(threads)))
         command = [
             python or sys.executable,
@@ -81,8 +86,8 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=environment,
-            cwd=pathlib.Path(__file__).parents[1],
+            env=environment(threads, isa) | (variables or {}),
+            cwd=ROOT,
         )
         self.versions = self._answer()
 
@@ -175,8 +180,9 @@ def add_arguments(parser, peers):
     parser.add_argument("--threads", nargs="+", type=int, default=[1])
     parser.add_argument("--isa", choices=ISA, help="hold every side to this instruction set")
     parser.add_argument("--python", nargs="+", default=[], metavar="LABEL=PATH", help="interpreter of a side")
+    parser.add_argument("--env", nargs="+", default=[], metavar="LABEL=NAME=VALUE", help="environment of a side")
     parser.add_argument(
-        "--also", nargs="+", default=[], help="optional variants to run as well: compile, fused, captured"
+        "--also", nargs="+", default=[], metavar="VARIANT", help="optional variants to run as well: see README.md"
     )
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--ms", type=float, default=300, help="milliseconds of one turn")
@@ -188,10 +194,13 @@ def add_arguments(parser, peers):
 def measure(cases, threads, args, settings, document):
     """Adds versions and results of one thread count to the document."""
     pythons = dict(item.split("=", 1) for item in args.python)
+    assignments = [item.split("=", 2) for item in args.env]
     sides = []
     try:
         for label in (args.subject, *args.peers):
-            sides.append(Worker(label, threads, pythons.get(label), args.isa))
+            python = pythons.get(label, pythons.get(label.split(":")[0]))
+            variables = {name: value for owner, name, value in assignments if owner == label}
+            sides.append(Worker(label, threads, python, args.isa, variables))
         document["versions"] |= {side.label: side.versions for side in sides}
         isa = args.isa or sides[0].versions.get("isa", "native")
         for case in cases:
@@ -204,9 +213,17 @@ def measure(cases, threads, args, settings, document):
             side.close()
 
 
+def write(name, document, output=None):
+    """Writes a document as JSON, to a new file in benchmarks/results unless told where; returns the path."""
+    RESULTS.mkdir(exist_ok=True)
+    output = pathlib.Path(output or RESULTS / f"{name}-{document['date'].replace(':', '')}.json")
+    output.write_text(json.dumps(document, indent=1) + "\n")
+    return output
+
+
 def run(name, cases, args):
     """Measures the cases for every thread count, prints the table and writes the JSON."""
-    from benchmarks.compare import table
+    from benchmarks.compare import report
 
     if args.rounds < 2:
         raise SystemExit(f"[benchmarks] quartiles need at least 2 rounds. Received: --rounds {args.rounds}")
@@ -215,7 +232,8 @@ def run(name, cases, args):
         "benchmark": name,
         "date": datetime.datetime.now().isoformat(timespec="seconds"),
         "machine": machine(),
-        "settings": settings | {"isa": args.isa, "wait": {v: os.environ.get(v) for v in WAIT_VARIABLES}},
+        "settings": settings
+        | {"isa": args.isa, "env": args.env, "wait": {v: os.environ.get(v) for v in WAIT_VARIABLES}},
         "versions": {},
         "results": [],
     }
@@ -223,8 +241,6 @@ def run(name, cases, args):
         for threads in args.threads:
             measure(cases, threads, args, settings, document)
     finally:  # a run cut short keeps what it has measured
-        RESULTS.mkdir(exist_ok=True)
-        output = args.output or RESULTS / f"{name}-{document['date'].replace(':', '')}.json"
-        output.write_text(json.dumps(document, indent=1) + "\n")
-        print(table(document), flush=True)
+        output = write(name, document, args.output)
+        print(report(document), flush=True)
         print(f"\nwritten: {os.path.relpath(output)}", file=sys.stderr)

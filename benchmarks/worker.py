@@ -1,9 +1,11 @@
 """The child process of a side: `python -m benchmarks.worker SIDE THREADS CPUS`, JSON lines in and out.
 
 A side is one or more modules with FACTORIES (kind of case -> factory(variant=, **case) -> step()); the first
-also has set_threads(n), versions() (names and versions, "isa" among them), variants(case, also) -> names.
+also has set_threads(n), versions() (names and versions, "isa" among them), variants(case, also) -> names and,
+where old cases would burden the next, forget(). A factory of kind "fit" gives a Loop instead of a step.
 """
 
+import functools
 import importlib
 import json
 import math
@@ -13,8 +15,12 @@ import statistics
 import sys
 import time
 
+from benchmarks.loop import Loop
+
 SIDES = {
     "lamina": ("benchmarks.models", "benchmarks.ops"),
+    "keras_jax": ("benchmarks.peers.keras_jax",),
+    "keras_tensorflow": ("benchmarks.peers.keras_tensorflow",),
     "numpy": ("benchmarks.peers.numpy",),
     "pytorch": ("benchmarks.peers.pytorch",),
 }
@@ -39,16 +45,21 @@ def seconds_per_step(step, ms):
     return statistics.median(samples), group * len(samples)
 
 
-def waited_seconds(cpus):
-    """Seconds, up to a constant, that own threads were ready but not running or the host took from the CPUs.
+def contention(cpus):
+    """(waited, taken): seconds, up to constants, that own threads were ready but not running, and that the CPUs
+    spent on others. Both count what the host took.
 
-    From /proc/self/task/*/schedstat (run and waited nanoseconds, slices) and steal in /proc/stat.
+    From /proc/self/task/*/schedstat (run and waited nanoseconds, slices) and /proc/stat (user, nice, system, idle,
+    iowait, irq, softirq, steal).
     """
     tasks = pathlib.Path("/proc/self/task").glob("*/schedstat")
     nanoseconds = sum(int(task.read_text().split()[1]) for task in tasks)
-    counts = [line.split() for line in pathlib.Path("/proc/stat").read_text().splitlines()]
-    steal = sum(int(count[8]) for count in counts if count[0] in {f"cpu{cpu}" for cpu in cpus})
-    return nanoseconds / 1e9 + steal / os.sysconf("SC_CLK_TCK")
+    lines = [line.split() for line in pathlib.Path("/proc/stat").read_text().splitlines()]
+    counts = [[int(n) for n in line[1:9]] for line in lines if line[0] in {f"cpu{cpu}" for cpu in cpus}]
+    tick = os.sysconf("SC_CLK_TCK")
+    steal = sum(count[7] for count in counts) / tick
+    active = sum(sum(count) - count[3] - count[4] for count in counts) / tick
+    return nanoseconds / 1e9 + steal, active - time.process_time()
 
 
 class Side:
@@ -58,7 +69,7 @@ class Side:
         modules = [importlib.import_module(module) for module in SIDES[name]]
         self.modules = modules
         self.factories = {kind: factory for module in modules for kind, factory in module.FACTORIES.items()}
-        self.steps = {}
+        self.steps, self.first = {}, {}
         modules[0].set_threads(threads)
 
     def answer(self, request):
@@ -67,25 +78,36 @@ class Side:
             return self.modules[0].variants(case, request["also"]) if case["kind"] in self.factories else []
         if "forget" in request:
             self.steps.clear()
+            self.first.clear()
+            getattr(self.modules[0], "forget", lambda: None)()
             return {}
         case, variant = request["case"], request["variant"]
         key = json.dumps(case, sort_keys=True), variant
         if key not in self.steps:
             parameters = {name: value for name, value in case.items() if name != "kind"}
             self.steps[key] = self.factories[case["kind"]](variant=variant, **parameters)
-            self.check(case, self.steps[key]())
+            self.first[key] = self.loss(case, self.steps[key]())
         cpus = os.sched_getaffinity(0)
-        start, waited = time.perf_counter(), waited_seconds(cpus)
-        seconds, steps = seconds_per_step(self.steps[key], request["ms"])
-        waited = waited_seconds(cpus) - waited
-        busy = waited / (time.perf_counter() - start) / len(cpus)
+        start, before = time.perf_counter(), contention(cpus)
+        step = self.steps[key]
+        timer = step.seconds_per_step if isinstance(step, Loop) else functools.partial(seconds_per_step, step)
+        seconds, steps = timer(request["ms"])
+        waited, taken = (now - was for now, was in zip(contention(cpus), before))
+        # Threads of a side that wait for each other are its own affair: never more than others took.
+        busy = max(0.0, min(waited, taken)) / (time.perf_counter() - start) / len(cpus)
+        self.check(case, self.first[key], self.loss(case, step()))
         return {"seconds": seconds / case.get("calls", 1), "steps": steps, "busy": busy}
 
     @staticmethod
-    def check(case, result):
-        """A training step must give a finite loss: speed without work is no speed."""
-        if case["kind"] == "model" and not math.isfinite(float(result)):
-            raise ValueError(f"the loss of {case['name']} is not finite.")
+    def loss(case, result):
+        """What a step of training gave, as a float; None for ops."""
+        return float(result) if case["kind"] in ("model", "fit") else None
+
+    @staticmethod
+    def check(case, first, last):
+        """Speed without work is no speed: losses are finite, and steps on one batch have lowered theirs."""
+        if last is not None and (not math.isfinite(last) or (case["kind"] == "model" and last >= first)):
+            raise ValueError(f"the steps of {case['name']} do not train. Received: losses={first}, {last}.")
 
 
 def main(name, threads, cpus):

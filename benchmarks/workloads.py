@@ -7,7 +7,8 @@ import numpy as np
 # layers: ("dense", units, activation) | ("conv", filters, kernel): stride 1, valid, relu
 #         | ("pool", size): maximum, stride = size | ("flatten",)
 # loss:   "binary" and "sparse" take logits; "mse" has the input as its target
-Net = namedtuple("Net", "batch input layers loss optimizer")
+# steps:  of one epoch of kind "fit": 50-500 ms of work, a multiple of STEPS_PER_EXECUTION
+Net = namedtuple("Net", "batch input layers loss optimizer steps", defaults=[32])
 
 NETS = {
     "simplenet": Net(
@@ -16,6 +17,7 @@ NETS = {
         layers=[("dense", 10, "relu"), ("dense", 10, "relu"), ("dense", 1, None)],
         loss="binary",
         optimizer="adam",
+        steps=256,
     ),
     "mlp": Net(
         batch=32,
@@ -23,6 +25,7 @@ NETS = {
         layers=[("flatten",), ("dense", 64, "relu"), ("dense", 10, None)],
         loss="sparse",
         optimizer="adam",
+        steps=256,
     ),
     "cnn000": Net(
         batch=32,
@@ -56,6 +59,9 @@ NETS = {
         optimizer="adam",
     ),
 }
+
+# What "steps32" means: one call of Keras' compiled function runs this many steps.
+STEPS_PER_EXECUTION = 32
 
 LEARNING_RATE = {"adam": 0.001, "sgd": 0.01}
 
@@ -111,6 +117,11 @@ def data(name, batch=None):
     return x, x
 
 
+def fit_data(name):
+    """(x, y) of one epoch of a net: its batch times its steps samples."""
+    return data(name, NETS[name].batch * NETS[name].steps)
+
+
 def ones(size):
     return np.ones(size, np.float32)
 
@@ -158,6 +169,9 @@ def shape(case):
     if case["kind"] == "model":
         net = NETS[case["name"]]
         return "x".join(str(n) for n in (net.batch, *net.input))
+    if case["kind"] == "fit":
+        net = NETS[case["name"]]
+        return f"{'x'.join(str(n) for n in (net.batch, *net.input))}, {net.steps} steps"
     if case["kind"] == "gemm":
         return "x".join([str(case["n"])] * 3)
     if case["kind"] == "add":

@@ -1,7 +1,8 @@
 """PyTorch eager, NCHW as its users write it.
 
 Variants: eager; channels_last (nets with convolutions: weights and input in NHWC strides); on request compile
-(torch.compile of forward and loss) and fused (the optimiser's fused kernel).
+(torch.compile of forward and loss, and so of backward), fused (the optimiser's fused kernel) and the sums of them,
+"channels_last+compile+fused" say. Kind "fit" is the loop that its users write by hand.
 """
 
 import itertools
@@ -10,9 +11,12 @@ import torch
 from torch import nn
 
 from benchmarks import workloads
+from benchmarks.loop import Loop
 
 
 def set_threads(threads):
+    """Denormals are flushed, as all other sides do: long runs on random data make many, Adam on them is slow."""
+    torch.set_flush_denormal(True)  # before the pool is made, whose threads inherit it
     torch.set_num_threads(threads)
 
 
@@ -22,12 +26,19 @@ def versions():
 
 def variants(case, also):
     names, optional = ["eager"], []
-    layers = workloads.NETS[case["name"]].layers if case["kind"] == "model" else []
+    trains = case["kind"] in ("model", "fit")
+    layers = workloads.NETS[case["name"]].layers if trains else []
+    if trains:
+        optional = ["compile", "fused", "compile+fused"]
     if case["kind"] == "conv" or any(layer[0] == "conv" for layer in layers):
         names.append("channels_last")
-    if case["kind"] == "model":
-        optional = ["compile", "fused"]
+        optional += [f"channels_last+{name}" for name in optional]
     return names + [name for name in optional if name in also]
+
+
+def forget():
+    """Drops compiled code: dynamo compiles one piece of source eight times and then stays eager."""
+    torch.compiler.reset()
 
 
 def build(name):
@@ -49,39 +60,49 @@ def build(name):
     return nn.Sequential(*modules)
 
 
-def trainer(name, variant="eager"):
-    """train_step(x, y) -> loss over tensors: forward, loss, backward, optimiser."""
-    net = workloads.NETS[name]
+def learner(name, variant="eager", accuracy=False):
+    """train_step(x, y) -> (loss, hits) over tensors: forward, loss, backward, optimiser; hits is None or a count."""
+    net, options = workloads.NETS[name], variant.split("+")
     torch.manual_seed(0)
     model = build(name)
-    if variant == "channels_last":
+    if "channels_last" in options:
         model = model.to(memory_format=torch.channels_last)
     loss_function = {"binary": nn.BCEWithLogitsLoss, "sparse": nn.CrossEntropyLoss, "mse": nn.MSELoss}[net.loss]()
     make_optimizer = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[net.optimizer]
-    fused = {"fused": True} if variant == "fused" else {}
+    fused = {"fused": True} if "fused" in options else {}
     optimizer = make_optimizer(model.parameters(), lr=workloads.LEARNING_RATE[net.optimizer], **fused)
 
     def forward(x, y):
-        return loss_function(model(x), y)
+        logits = model(x)
+        hits = None
+        if accuracy:
+            hits = ((logits > 0) == y if net.loss == "binary" else logits.argmax(1) == y).sum()
+        return loss_function(logits, y), hits
 
-    if variant == "compile":
-        forward = torch.compile(forward)
+    if "compile" in options:
+        forward = torch.compile(forward, dynamic=False)
 
     def train_step(x, y):
         optimizer.zero_grad()
-        loss = forward(x, y)
+        loss, hits = forward(x, y)
         loss.backward()
         optimizer.step()
-        return loss.detach()
+        return loss.detach(), hits
 
     return train_step
+
+
+def trainer(name, variant="eager"):
+    """train_step(x, y) -> loss over tensors: forward, loss, backward, optimiser."""
+    train_step = learner(name, variant)
+    return lambda x, y: train_step(x, y)[0]
 
 
 def tensors(x, y, variant="eager"):
     """(x, y) as tensors; images NHWC -> NCHW, contiguous in the variant's memory format."""
     x = torch.from_numpy(x)
     if x.ndim == 4:
-        layout = torch.channels_last if variant == "channels_last" else torch.contiguous_format
+        layout = torch.channels_last if "channels_last" in variant.split("+") else torch.contiguous_format
         x = x.permute(0, 3, 1, 2).contiguous(memory_format=layout)
     return x, torch.from_numpy(y)
 
@@ -91,6 +112,29 @@ def model_step(name, variant="eager"):
     x, y = tensors(*workloads.data(name), variant)
     train_step = trainer(name, variant)
     return lambda: train_step(x, y)
+
+
+def fit_loop(name, accuracy, variant="eager"):
+    """The Loop over tensors in memory: rows of a random permutation, the loss read once an epoch."""
+    net = workloads.NETS[name]
+    x, y = tensors(*workloads.fit_data(name), variant)
+    train_step = learner(name, variant, accuracy)
+
+    def run(epochs, mark):
+        for _ in range(epochs):
+            order = torch.randperm(len(x))
+            total, correct = torch.zeros(()), torch.zeros((), dtype=torch.int64)
+            for start in range(0, len(x), net.batch):
+                rows = order[start : start + net.batch]
+                loss, hits = train_step(x[rows], y[rows])
+                total += loss
+                if accuracy:
+                    correct += hits
+            results = total.item() / net.steps, correct.item() / len(x)
+            mark()
+        return results[0]
+
+    return Loop(run, net.steps)
 
 
 def add(size, recorded, calls, variant="eager"):
@@ -123,4 +167,4 @@ def conv(gradient, variant="eager", **case):
     return (lambda: torch.autograd.grad(forward(), sources, dy)) if gradient else forward
 
 
-FACTORIES = {"model": model_step, "add": add, "gemm": gemm, "conv": conv}
+FACTORIES = {"model": model_step, "fit": fit_loop, "add": add, "gemm": gemm, "conv": conv}
