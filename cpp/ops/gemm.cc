@@ -114,70 +114,102 @@ double cost_of(double multiply_adds, const GemmTypeKernels& kernels) {
   return multiply_adds / (2.0 * kernels.lanes);
 }
 
+// What a kernel call needs of a block of A and B: rows from ic, columns from jc, k in [pc, pc + kc).
+struct Blocks {
+  const GemmArgs& g;
+  const Plan& p;
+  const void *a, *b, *bias;
+  void* c;
+  int64_t c_row, k_begin, k_end;
+  bool accumulate, finish;
+  void *packed_a, *packed_b;
+
+  int64_t tiles_m(int64_t mc) const { return ceil_div(mc, p.tile_m); }
+  int64_t tiles(int64_t mc, int64_t nc) const { return tiles_m(mc) * ceil_div(nc, p.tile_n); }
+  double tile_cost(int64_t mc, int64_t nc, int64_t kc) const {
+    return cost_of(static_cast<double>(std::min(mc, p.tile_m) * std::min(nc, p.tile_n) * kc), *p.kernels);
+  }
+
+  // Tile t of the block, over k in [pc, pc + kc).
+  void multiply(int64_t t, int64_t ic, int64_t mc, int64_t jc, int64_t nc, int64_t pc, int64_t kc) const {
+    const size_t item = p.item;
+    const int64_t i = t % tiles_m(mc) * p.tile_m, j = t / tiles_m(mc) * p.tile_n;
+    GemmBlock tile;
+    tile.m = std::min(p.tile_m, mc - i);
+    tile.n = std::min(p.tile_n, nc - j);
+    tile.k = kc;
+    tile.rows = p.rows;
+    tile.cols = p.cols;
+    tile.a = p.pack_a ? at(packed_a, i * kc, item) : at(a, (ic + i) * g.a_row + pc * g.a_col, item);
+    tile.b = p.pack_b ? at(packed_b, j * kc, item) : at(b, pc * g.b_row + jc + j, item);
+    tile.a_row = p.pack_a ? 1 : g.a_row;
+    tile.a_col = p.pack_a ? p.rows : g.a_col;
+    tile.a_panel = p.pack_a ? p.rows * kc : p.rows * g.a_row;
+    tile.b_row = p.pack_b ? p.cols : g.b_row;
+    tile.b_panel = p.pack_b ? p.cols * kc : p.cols;
+    tile.c = at(c, (ic + i) * c_row + jc + j, item);
+    tile.c_row = c_row;
+    tile.bias = bias ? at(bias, jc + j, item) : nullptr;
+    tile.accumulate = accumulate || pc > k_begin;
+    tile.last = finish && pc + kc >= k_end;
+    tile.activation = g.activation;
+    p.kernels->multiply(tile);
+  }
+
+  void pack(int64_t ic, int64_t mc, int64_t jc, int64_t nc, int64_t pc, int64_t kc) const {
+    const size_t item = p.item;
+    const char* block_a = at(a, ic * g.a_row + pc * g.a_col, item);
+    const char* block_b = at(b, pc * g.b_row + jc * g.b_col, item);
+    const int64_t b_panels = p.pack_b && ic == 0 ? ceil_div(nc, p.cols) : 0;
+    const int64_t a_panels = p.pack_a ? ceil_div(mc, p.rows) : 0;
+    if (a_panels + b_panels == 0) return;
+    // One item per panel of B, then of A.
+    const double panel_cost = 0.15 * static_cast<double>(kc * (b_panels > 0 ? p.cols : p.rows));
+    parallel_for(a_panels + b_panels, grain_for(panel_cost), [&](int64_t begin, int64_t end) {
+      const int64_t b_end = std::min(end, b_panels);
+      if (begin < b_end) {
+        const int64_t j = begin * p.cols;
+        p.kernels->pack({at(block_b, j * g.b_col, item), at(packed_b, j * kc, item),
+                         std::min(nc, b_end * p.cols) - j, kc, g.b_col, g.b_row, p.cols, p.kernels->lanes});
+      }
+      const int64_t first = std::max<int64_t>(begin - b_panels, 0), a_end = end - b_panels;
+      if (first < a_end) {
+        const int64_t i = first * p.rows;
+        p.kernels->pack({at(block_a, i * g.a_row, item), at(packed_a, i * kc, item),
+                         std::min(mc, a_end * p.rows) - i, kc, g.a_row, g.a_col, p.rows, 1});
+      }
+    });
+  }
+};
+
 // The product over k in [k_begin, k_end), `scratch` of slice_bytes.
 void multiply(const GemmArgs& g, const Plan& p, const void* a, const void* b, const void* bias, void* c,
               int64_t c_row, int64_t k_begin, int64_t k_end, bool accumulate, bool finish, void* scratch) {
-  const size_t item = p.item;
-  void* packed_b = scratch;
-  void* packed_a = static_cast<char*>(scratch) + p.b_bytes;
+  const Blocks blocks{g,      p,       a,     b,          bias,   c,
+                      c_row,  k_begin, k_end, accumulate, finish, static_cast<char*>(scratch) + p.b_bytes,
+                      scratch};
+  if (!p.pack_a && !p.pack_b) {  // nothing is shared: a thread goes through all of K
+    parallel_for(blocks.tiles(g.m, g.n), grain_for(blocks.tile_cost(g.m, g.n, k_end - k_begin)),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t t = begin; t < end; ++t) {
+                     for (int64_t pc = k_begin; pc < k_end; pc += p.block_k) {
+                       blocks.multiply(t, 0, g.m, 0, g.n, pc, std::min(p.block_k, k_end - pc));
+                     }
+                   }
+                 });
+    return;
+  }
   for (int64_t jc = 0; jc < g.n; jc += p.block_n) {
     const int64_t nc = std::min(p.block_n, g.n - jc);
     for (int64_t pc = k_begin; pc < k_end; pc += p.block_k) {
       const int64_t kc = std::min(p.block_k, k_end - pc);
       for (int64_t ic = 0; ic < g.m; ic += p.block_m) {
         const int64_t mc = std::min(p.block_m, g.m - ic);
-        const char* block_a = at(a, ic * g.a_row + pc * g.a_col, item);
-        const char* block_b = at(b, pc * g.b_row + jc * g.b_col, item);
-        const int64_t b_panels = p.pack_b && ic == 0 ? ceil_div(nc, p.cols) : 0;
-        const int64_t a_panels = p.pack_a ? ceil_div(mc, p.rows) : 0;
-        if (a_panels + b_panels > 0) {
-          // One item per panel of B, then of A.
-          const double panel_cost = 0.15 * static_cast<double>(kc * (b_panels > 0 ? p.cols : p.rows));
-          parallel_for(a_panels + b_panels, grain_for(panel_cost), [&](int64_t begin, int64_t end) {
-            const int64_t b_end = std::min(end, b_panels);
-            if (begin < b_end) {
-              const int64_t j = begin * p.cols;
-              p.kernels->pack({at(block_b, j * g.b_col, item), at(packed_b, j * kc, item),
-                               std::min(nc, b_end * p.cols) - j, kc, g.b_col, g.b_row, p.cols,
-                               p.kernels->lanes});
-            }
-            const int64_t first = std::max<int64_t>(begin - b_panels, 0), a_end = end - b_panels;
-            if (first < a_end) {
-              const int64_t i = first * p.rows;
-              p.kernels->pack({at(block_a, i * g.a_row, item), at(packed_a, i * kc, item),
-                               std::min(mc, a_end * p.rows) - i, kc, g.a_row, g.a_col, p.rows, 1});
-            }
-          });
-        }
-        GemmBlock block;
-        block.k = kc;
-        block.rows = p.rows;
-        block.cols = p.cols;
-        block.a_row = p.pack_a ? 1 : g.a_row;
-        block.a_col = p.pack_a ? p.rows : g.a_col;
-        block.a_panel = p.pack_a ? p.rows * kc : p.rows * g.a_row;
-        block.b_row = p.pack_b ? p.cols : g.b_row;
-        block.b_panel = p.pack_b ? p.cols * kc : p.cols;
-        block.c_row = c_row;
-        block.accumulate = accumulate || pc > k_begin;
-        block.last = finish && pc + kc >= k_end;
-        block.activation = g.activation;
-        const int64_t tiles_m = ceil_div(mc, p.tile_m), tiles_n = ceil_div(nc, p.tile_n);
-        const double tile_cost =
-            cost_of(static_cast<double>(std::min(mc, p.tile_m) * std::min(nc, p.tile_n) * kc), *p.kernels);
-        parallel_for(tiles_m * tiles_n, grain_for(tile_cost), [&](int64_t begin, int64_t end) {
-          for (int64_t t = begin; t < end; ++t) {
-            const int64_t i = t % tiles_m * p.tile_m, j = t / tiles_m * p.tile_n;
-            GemmBlock tile = block;
-            tile.m = std::min(p.tile_m, mc - i);
-            tile.n = std::min(p.tile_n, nc - j);
-            tile.a = p.pack_a ? at(packed_a, i * kc, item) : at(block_a, i * g.a_row, item);
-            tile.b = p.pack_b ? at(packed_b, j * kc, item) : at(block_b, j, item);
-            tile.c = at(c, (ic + i) * c_row + jc + j, item);
-            tile.bias = bias ? at(bias, jc + j, item) : nullptr;
-            p.kernels->multiply(tile);
-          }
-        });
+        blocks.pack(ic, mc, jc, nc, pc, kc);
+        parallel_for(blocks.tiles(mc, nc), grain_for(blocks.tile_cost(mc, nc, kc)),
+                     [&](int64_t begin, int64_t end) {
+                       for (int64_t t = begin; t < end; ++t) blocks.multiply(t, ic, mc, jc, nc, pc, kc);
+                     });
       }
     }
   }

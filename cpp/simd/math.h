@@ -34,6 +34,22 @@ LAMINA_INLINE VecF reduce_ln2(VecF x, VecF& n) {
   return fnma(n, kLn2Low, fnma(n, kLn2High, x));
 }
 
+// a / b within 1.5 units in the last place, without the divider, which square roots need too: 1 / b from a
+// linear guess on the bits (error below 2^-3), then twice r += r (e + e^2) with e = 1 - b r, which cubes the
+// error. Vectors with a b outside of [2^-100, 2^100], and rows without fma, divide.
+LAMINA_INLINE VecF quotient(VecF a, VecF b) {
+  if constexpr (kVecBytes <= 16) return a / b;
+  if (!all((b > 0x1p-100f) & (b < 0x1p100f))) return a / b;
+  VecF r = bit_cast<float>(VecI(0x7ef311c3) - bit_cast<int32_t>(b));
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; ++i) {
+    const VecF e = fnma(b, r, 1.0f);
+    r = fma(fma(e, e, e), r, r);
+  }
+  return a * r;
+}
+LAMINA_INLINE VecD quotient(VecD a, VecD b) { return a / b; }
+
 LAMINA_INLINE VecF exp(VecF x) {
   // e^r = 1 + r + r^2 Q(r), relative error 2^-28.
   constexpr float kQ[] = {0x1.fffffcp-2f, 0x1.555492p-3f, 0x1.5558f2p-5f, 0x1.123a20p-7f, 0x1.6a23d6p-10f};
