@@ -1,6 +1,6 @@
 """Trains LeNet with dropout, batch normalisation and Adam, and prints a hash of its weights.
 
-python -m tests.bits [steps]
+python -m tests.bits [steps [eager]]
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import lamina as lm
 from lamina import datasets, layers
 
 
-def weight_hash(steps=200):
+def weight_hash(steps=200, run_eagerly=False):
     lm.utils.set_random_seed(7)
     (x, y), _ = datasets.digits.load_data(size=28)
     x = (x[..., None] / 255.0).astype("float32")
@@ -29,7 +29,9 @@ def weight_hash(steps=200):
             layers.Dense(10, activation="softmax"),
         ]
     )
-    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.compile(
+        optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"], run_eagerly=run_eagerly
+    )
     batch = 64
     for i in range(steps):
         at = i * batch % (len(x) - batch)
@@ -41,4 +43,4 @@ def weight_hash(steps=200):
 
 
 if __name__ == "__main__":
-    print(weight_hash(int(sys.argv[1]) if len(sys.argv) > 1 else 200))
+    print(weight_hash(int(sys.argv[1]) if len(sys.argv) > 1 else 200, "eager" in sys.argv[2:]))

@@ -55,7 +55,7 @@ LEVELS_PYTHON = [
     {"_core", "container", "seeding", "thread_state"},
     {"tensor", "autograd", "config", "random_state", "tensor_bytes", "capture", "signature"},
     {"ops"},
-    {"gradient_check", "function", "probabilities", "utils"},
+    {"gradient_check", "function", "plan", "probabilities", "utils"},
     {"activations", "initializers", "regularizers", "constraints"},
     {"layers", "losses", "metrics", "optimizers", "data", "datasets"},
     {"training"},

@@ -50,9 +50,13 @@ py::dict allocator_info() {
 // Python's.
 void (*python_sigint)(int) = nullptr;
 std::atomic<bool> main_thread_in_launch{false};
+std::atomic<bool> cancelled_by_sigint{false};
 
 void on_sigint(int signal) {
-  if (main_thread_in_launch.load(std::memory_order_relaxed)) cancel_flag() = true;
+  if (main_thread_in_launch.load(std::memory_order_relaxed)) {
+    cancelled_by_sigint = true;
+    cancel_flag() = true;
+  }
   if (python_sigint) python_sigint(signal);
 }
 
@@ -80,7 +84,10 @@ void* release_interpreter() {
 
 void acquire_interpreter(void* state) {
   PyEval_RestoreThread(static_cast<PyThreadState*>(state));
-  if (on_main_thread()) main_thread_in_launch = false;
+  if (!on_main_thread()) return;
+  main_thread_in_launch = false;
+  // Python raises for this Ctrl-C now, whether or not the launch stopped for it: the next one must not.
+  if (cancelled_by_sigint.exchange(false)) cancel_flag() = false;
 }
 
 }  // namespace

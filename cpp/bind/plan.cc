@@ -2,6 +2,7 @@
 #include <pybind11/stl.h>
 
 #include "bind/module.h"
+#include "ops/peak.h"
 #include "plan/recording.h"
 
 namespace py = pybind11;
@@ -18,12 +19,15 @@ std::vector<const Tensor*> pointers(const std::vector<Tensor>& tensors) {
   return p;
 }
 
-std::vector<Tensor> replay(Plan& plan, const std::vector<Tensor>& inputs) {
-  check(plan.accepts(pointers(inputs)), "replay",
+void check_accepted(const Plan& plan, const std::vector<Tensor>& inputs, const char* op) {
+  check(plan.accepts(pointers(inputs)), op,
         "the tensors do not fit what was recorded: other shapes, dtypes or strides, or memory that the step "
-        "writes. "
-        "Received: ",
+        "writes. Received: ",
         inputs.size(), " tensors.");
+}
+
+std::vector<Tensor> replay(Plan& plan, const std::vector<Tensor>& inputs) {
+  check_accepted(plan, inputs, "replay");
   return plan.replay(pointers(inputs));
 }
 
@@ -51,10 +55,10 @@ py::object try_replay(Plan& plan, const py::tuple& args, py::handle type) {
 
 // (steps done, results of the last). `columns` are whole arrays, one for each input, first axis the rows;
 // `order` is a list of row numbers (int64) or None for rows begin, begin + 1, ...; `host` pairs a float32
-// scalar with the values it gets before each step.
+// scalar with the values it gets before each step; a step that leaves true in `stop` is the last.
 py::tuple replay_rows(Plan& plan, const std::vector<Tensor>& columns, const Tensor* order, int64_t begin,
                       int64_t batch, int64_t steps, double seconds,
-                      const std::vector<std::pair<Tensor, std::vector<float>>>& host) {
+                      const std::vector<std::pair<Tensor, std::vector<float>>>& host, const Tensor* stop) {
   const char* op = "replay_rows";
   check(columns.size() == plan.inputs().size() && batch > 0 && steps >= 0 && begin >= 0, op,
         "needs one column for each input. Received: ", columns.size(), " columns, ", plan.inputs().size(),
@@ -93,9 +97,10 @@ py::tuple replay_rows(Plan& plan, const std::vector<Tensor>& columns, const Tens
         op, "host values are one float32 a step.");
     values.push_back({target, list});
   }
+  check(!stop || (stop->dtype() == DType::kBool && stop->size() == 1), op, "stop is one bool.");
   std::vector<Tensor> results;
   const int64_t done = plan.replay_rows(raw, order ? order->data<int64_t>() : nullptr, begin, batch, steps,
-                                        seconds, values, &results);
+                                        seconds, values, stop ? stop->data<bool>() : nullptr, &results);
   return py::make_tuple(done, results);
 }
 
@@ -123,7 +128,7 @@ py::list launches(const Plan& plan) {
     d["layer"] = graph.labels[l.label];
     d["group"] = group;
     d["flops"] = l.flops();
-    d["bytes"] = l.bytes();
+    d["bytes"] = graph.bytes_of(l);
     d["scratch_bytes"] = l.scratch_bytes;
     py::list reads, writes;
     for (size_t i = 0; i < l.operands.size(); ++i)
@@ -153,6 +158,21 @@ py::list blocks(const Plan& plan) {
   py::list all;
   for (const Block& b : plan.placement().blocks)
     all.append(py::make_tuple(b.first, b.last, b.offset, b.bytes));
+  return all;
+}
+
+// Seconds of each launch.
+std::vector<double> profile(Plan& plan, const std::vector<Tensor>& inputs, int repeats) {
+  check(repeats > 0, "profile", "repeats must be at least 1. Received: repeats=", repeats, ".");
+  check_accepted(plan, inputs, "profile");
+  return plan.profile(pointers(inputs), repeats);
+}
+
+// (shape, dtype) of each input.
+py::list inputs(const Plan& plan) {
+  py::list all;
+  for (const Tensor& t : plan.inputs())
+    all.append(py::make_tuple(py::cast(t).attr("shape"), py::cast(t).attr("dtype")));
   return all;
 }
 
@@ -194,11 +214,11 @@ void bind_plan(py::module_& m) {
       .def("replay", &replay, py::arg("inputs") = std::vector<Tensor>())
       .def("try_replay", &try_replay, py::arg("args"), py::arg("type"))
       .def("replay_rows", &replay_rows, py::arg("columns"), py::arg("order"), py::arg("begin"),
-           py::arg("batch"), py::arg("steps"), py::arg("seconds"), py::arg("host"))
-      .def("profile", [](Plan& plan, const std::vector<Tensor>& inputs,
-                         int repeats) { return plan.profile(pointers(inputs), repeats); })
+           py::arg("batch"), py::arg("steps"), py::arg("seconds"), py::arg("host"), py::arg("stop") = nullptr)
+      .def("profile", &profile, py::arg("inputs"), py::arg("repeats"))
       .def_property_readonly("ops", &ops)
       .def_property_readonly("num_launches", [](const Plan& p) { return p.graph().launches.size(); })
+      .def_property_readonly("inputs", &inputs)
       .def_property_readonly("memory", &memory)
       .def_property_readonly("launches", &launches)
       .def_property_readonly("buffers", &buffers)
@@ -208,6 +228,7 @@ void bind_plan(py::module_& m) {
       .def("open", [](Recording& r) { set_open_recording(&r); })
       .def("stop", [](Recording&) { set_open_recording(nullptr); })
       .def("label", &Recording::set_label)
+      .def("writes", &Recording::writes, py::arg("storage_id"))
       .def(
           "close",
           [](Recording& r, const std::vector<Tensor>& outputs, std::shared_ptr<Arena> arena) {
@@ -227,6 +248,13 @@ void bind_plan(py::module_& m) {
     read_hook = hook.release().ptr();
   });
   m.def("alias", &alias);
+  m.def(
+      "machine_peaks",
+      [] {
+        const MachinePeaks peaks = measure_machine_peaks();
+        return std::make_pair(peaks.flops_per_second, peaks.bytes_per_second);
+      },
+      py::call_guard<py::gil_scoped_release>());
 }
 
 }  // namespace lamina

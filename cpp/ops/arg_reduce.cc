@@ -74,7 +74,7 @@ Tensor arg_reduce(const char* op, bool min, const Tensor& x_in, std::optional<in
         "has more elements than an int32 index can count. Received: x.shape=", x_in.shape(), ".");
   if (y.size() == 0) return y;
   const Tensor x = contiguous(x_in);
-  launch<run_arg_reduce>(op, args, {&x}, {&y});
+  launch<run_arg_reduce>(op, args, {&x}, {&y}, 0, {.flops = static_cast<double>(x.size())});
   return y;
 }
 

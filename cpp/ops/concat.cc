@@ -53,7 +53,8 @@ Tensor join(const Tensor* xs, int count, int axis, Shape shape) {
   const RunFn run = [](const void* a, Buffers b) {
     return run_concatenate(*static_cast<const ConcatenateArgs*>(a), b);
   };
-  launch(Launch{"concatenate", run, &args, sizeof args, reads, static_cast<size_t>(count), writes, 1, 0});
+  launch(Launch{
+      "concatenate", run, &args, sizeof args, reads, static_cast<size_t>(count), writes, 1, 0, {.flops = 0}});
   return y;
 }
 

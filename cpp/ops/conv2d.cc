@@ -132,6 +132,14 @@ void for_phases(const Conv2dArgs& a, Body body) {
   }
 }
 
+// Of the products, the same forward and for either gradient; taps in the padding count. `per_output` more for
+// each output.
+Hints conv_hints(const Conv2dArgs& a, int per_output = 0) {
+  const double outputs = static_cast<double>(a.N * a.OH * a.OW * a.F);
+  const double products = static_cast<double>(a.KH * a.KW * (a.C / a.window.groups));
+  return {.flops = outputs * (2 * products + per_output)};
+}
+
 Status run_conv2d(const Conv2dArgs& a, Buffers b) {
   run_conv_job(forward_job(a), a.dtype, b.address[0], b.address[1], a.has_bias ? b.address[2] : nullptr,
                a.activation, b.address[2 + a.has_bias], b.scratch);
@@ -295,11 +303,12 @@ Tensor conv2d(const Tensor& x_in, const Tensor& w_in, const std::optional<Tensor
   if (y.is_symbolic() || y.size() == 0) return y;
   const Tensor x = contiguous(x_in), w = contiguous(w_in);
   const size_t scratch = conv_job_scratch(forward_job(args), args.dtype);
+  const Hints hints = conv_hints(args, args.has_bias + (activation != Activation::none));
   if (!bias_in) {
-    launch<run_conv2d>("conv2d", args, {&x, &w}, {&y}, scratch);
+    launch<run_conv2d>("conv2d", args, {&x, &w}, {&y}, scratch, hints);
   } else {
     const Tensor bias = contiguous(*bias_in);
-    launch<run_conv2d>("conv2d", args, {&x, &w, &bias}, {&y}, scratch);
+    launch<run_conv2d>("conv2d", args, {&x, &w, &bias}, {&y}, scratch, hints);
   }
   return y;
 }
@@ -317,7 +326,7 @@ Tensor conv2d_input_grad(const Tensor& dy_in, const Tensor& w_in, const Shape& x
   size_t scratch = 0;
   for_phases(args,
              [&](const ConvJob& job) { scratch = std::max(scratch, conv_job_scratch(job, args.dtype)); });
-  launch<run_conv2d_input_grad>(op, args, {&dy, &w}, {&dx}, scratch);
+  launch<run_conv2d_input_grad>(op, args, {&dy, &w}, {&dx}, scratch, conv_hints(args));
   return dx;
 }
 
@@ -331,7 +340,7 @@ Tensor conv2d_weight_grad(const Tensor& x_in, const Tensor& dy_in, const Shape& 
   if (dw.is_symbolic() || dw.size() == 0) return dw;
   const Tensor x = contiguous(x_in), dy = contiguous(dy_in);
   launch<run_conv2d_weight_grad>(op, args, {&x, &dy}, {&dw},
-                                 conv_weight_scratch(forward_job(args), args.dtype));
+                                 conv_weight_scratch(forward_job(args), args.dtype), conv_hints(args));
   return dw;
 }
 
@@ -354,15 +363,16 @@ std::tuple<Tensor, Tensor, std::optional<Tensor>> conv2d_layer_grad(const Tensor
   if (dw.is_symbolic() || dw.size() == 0) return {dw, db, dz};
   const Tensor x = contiguous(x_in), dy = contiguous(dy_in);
   const size_t scratch = conv_weight_scratch(forward_job(args), args.dtype);
+  const Hints hints = conv_hints(args, 1 + active);  // the bias's sum, the activation's derivative
   if (!active) {
-    launch<run_conv2d_layer_grad>(op, args, {&x, &dy}, {&dw, &db}, scratch);
+    launch<run_conv2d_layer_grad>(op, args, {&x, &dy}, {&dw, &db}, scratch, hints);
     return {dw, db, dz};
   }
   const Tensor y = contiguous(y_in);
   if (want_dz) {
-    launch<run_conv2d_layer_grad>(op, args, {&x, &dy, &y}, {&dw, &db, &*dz}, scratch);
+    launch<run_conv2d_layer_grad>(op, args, {&x, &dy, &y}, {&dw, &db, &*dz}, scratch, hints);
   } else {
-    launch<run_conv2d_layer_grad>(op, args, {&x, &dy, &y}, {&dw, &db}, scratch);
+    launch<run_conv2d_layer_grad>(op, args, {&x, &dy, &y}, {&dw, &db}, scratch, hints);
   }
   return {dw, db, dz};
 }

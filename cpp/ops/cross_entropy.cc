@@ -18,6 +18,11 @@ constexpr double kCost = 0.6;  // rough ns per element
 constexpr const char* kNames[] = {"sparse_categorical_crossentropy", "categorical_crossentropy",
                                   "binary_crossentropy"};
 
+// Operations per element, [kind][from_logits]: from logits a softmax, its sum or its difference to the
+// target; from probabilities the normalisation, and for a class id one element of each row.
+constexpr double kFlops[3][2] = {{1, 4}, {5, 7}, {7, 8}};
+constexpr double kGradFlops[3][2] = {{1, 5}, {8, 8}, {5, 5}};
+
 struct CrossEntropyArgs {
   CrossEntropy kind;
   DType dtype, target_dtype;
@@ -53,6 +58,10 @@ Status read_classes(const CrossEntropyArgs& a, const void* target, int64_t* clas
     }
     return {};
   });
+}
+
+Hints hints_of(const CrossEntropyArgs& a, const double (&per_element)[3][2]) {
+  return {.flops = per_element[static_cast<int>(a.kind)][a.from_logits] * static_cast<double>(a.rows * a.n)};
 }
 
 double row_cost(const CrossEntropyArgs& a) { return kCost * static_cast<double>(a.n) + 10; }
@@ -159,7 +168,8 @@ Tensor forward(CrossEntropy kind, const Tensor& target_in, const Tensor& output_
   const CrossEntropyArgs args = make_args(kind, target, output, from_logits, ignore_class);
   check(args.n > 0 || args.rows == 0, op, "needs at least one class. Received: output.shape=", output.shape(),
         ".");
-  launch<run_cross_entropy>(op, args, {&target, &output}, {&loss}, scratch_bytes(args));
+  launch<run_cross_entropy>(op, args, {&target, &output}, {&loss}, scratch_bytes(args),
+                            hints_of(args, kFlops));
   return loss;
 }
 
@@ -174,7 +184,8 @@ Tensor gradient(CrossEntropy kind, const Tensor& dy_in, const Tensor& target_in,
   if (dx.is_symbolic()) return dx;
   const Tensor output = contiguous(output_in), dy = contiguous(dy_in);
   const CrossEntropyArgs args = make_args(kind, target, output, from_logits, ignore_class);
-  launch<run_cross_entropy_grad>(op, args, {&target, &output, &dy}, {&dx}, scratch_bytes(args));
+  launch<run_cross_entropy_grad>(op, args, {&target, &output, &dy}, {&dx}, scratch_bytes(args),
+                                 hints_of(args, kGradFlops));
   return dx;
 }
 

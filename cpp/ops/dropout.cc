@@ -38,6 +38,9 @@ Status run_dropout(const DropoutArgs& a, Buffers b) {
   return {};
 }
 
+// The scaling; the draw is integers.
+Hints hints_of(const DropoutArgs& a) { return {.flops = static_cast<double>(a.size)}; }
+
 DropoutArgs dropout_args(const char* op, const Tensor& x, const Tensor& state, double rate) {
   check_computes(op, x.dtype());
   check_random_state(op, state);
@@ -53,7 +56,7 @@ std::pair<Tensor, Tensor> dropout(const Tensor& x_in, const Tensor& state, doubl
   Tensor copied = Tensor::like({3}, DType::kInt64, x_in, state);
   if (y.is_symbolic()) return {y, copied};
   const Tensor x = contiguous(x_in);
-  launch<run_dropout<true>>("dropout", args, {&x, &state}, {&y, &copied});
+  launch<run_dropout<true>>("dropout", args, {&x, &state}, {&y, &copied}, 0, hints_of(args));
   return {y, copied};
 }
 
@@ -62,7 +65,7 @@ Tensor dropout_grad(const Tensor& dy_in, const Tensor& state, double rate) {
   Tensor dx = Tensor::like(dy_in.shape(), dy_in.dtype(), dy_in, state);
   if (dx.is_symbolic()) return dx;
   const Tensor dy = contiguous(dy_in);
-  launch<run_dropout<false>>("dropout_grad", args, {&dy, &state}, {&dx});
+  launch<run_dropout<false>>("dropout_grad", args, {&dy, &state}, {&dx}, 0, hints_of(args));
   return dx;
 }
 

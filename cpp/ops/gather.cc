@@ -219,7 +219,7 @@ Tensor take(const Tensor& x_in, const Tensor& indices_in, int64_t axis_in) {
   if (y.is_symbolic()) return y;
   const Tensor x = contiguous(x_in), indices = contiguous(indices_in);
   const GatherArgs args = make_args(x.dtype(), x.shape(), axis, indices, indices.size());
-  launch<run_take>("take", args, {&x, &indices}, {&y}, index_bytes("take", args.count));
+  launch<run_take>("take", args, {&x, &indices}, {&y}, index_bytes("take", args.count), {.flops = 0});
   return y;
 }
 
@@ -233,7 +233,8 @@ Tensor take_grad(const Tensor& dy_in, const Tensor& indices_in, const Shape& x_s
   const Tensor dy = contiguous(dy_in), indices = contiguous(indices_in);
   const GatherArgs args = make_args(dy.dtype(), x_shape, axis, indices, indices.size());
   launch<run_take_grad>("take_grad", args, {&dy, &indices}, {&dx},
-                        index_bytes("take_grad", 2 * args.count + args.n + 1));
+                        index_bytes("take_grad", 2 * args.count + args.n + 1),
+                        {.flops = static_cast<double>(dy.size())});
   return dx;
 }
 
@@ -246,7 +247,7 @@ Tensor take_along_axis(const Tensor& x_in, const Tensor& indices_in, int64_t axi
   const Tensor x = contiguous(x_in), indices = contiguous(indices_in);
   const GatherArgs args = make_args(x.dtype(), x.shape(), axis, indices, indices.dim(axis));
   launch<run_take_along_axis>("take_along_axis", args, {&x, &indices}, {&y},
-                              index_bytes("take_along_axis", indices.size()));
+                              index_bytes("take_along_axis", indices.size()), {.flops = 0});
   return y;
 }
 
@@ -262,7 +263,8 @@ Tensor take_along_axis_grad(const Tensor& dy_in, const Tensor& indices_in, const
   const Tensor dy = contiguous(dy_in), indices = contiguous(indices_in);
   const GatherArgs args = make_args(dy.dtype(), x_shape, axis, indices, indices.dim(axis));
   launch<run_take_along_axis_grad>("take_along_axis_grad", args, {&dy, &indices}, {&dx},
-                                   index_bytes("take_along_axis_grad", indices.size()));
+                                   index_bytes("take_along_axis_grad", indices.size()),
+                                   {.flops = static_cast<double>(dy.size())});
   return dx;
 }
 
@@ -278,7 +280,8 @@ Tensor one_hot(const Tensor& indices_in, int64_t num_classes, int64_t axis_in, D
   if (y.is_symbolic()) return y;
   const Tensor indices = contiguous(indices_in);
   const GatherArgs a = make_args(dtype, shape, axis, indices, 0);
-  launch<run_one_hot>("one_hot", OneHotArgs{dtype, indices.dtype(), a.outer, a.n, a.inner}, {&indices}, {&y});
+  launch<run_one_hot>("one_hot", OneHotArgs{dtype, indices.dtype(), a.outer, a.n, a.inner}, {&indices}, {&y},
+                      0, {.flops = 0});
   return y;
 }
 

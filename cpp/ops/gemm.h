@@ -30,6 +30,11 @@ struct GemmArgs {
   Activation activation = Activation::none;
 };
 
+// Of the product alone, a multiply-add two.
+inline double gemm_flops(const GemmArgs& args) {
+  return 2.0 * static_cast<double>(args.m) * static_cast<double>(args.n) * static_cast<double>(args.k);
+}
+
 // Bytes of scratch, 64-byte aligned, that gemm_run needs; depends on the arguments alone. Often 0 for small
 // sizes.
 size_t gemm_scratch_bytes(const GemmArgs& args);

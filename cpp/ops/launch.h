@@ -45,7 +45,11 @@ struct Hints {
   // of a write depends on no other item of it.
   int64_t items = 0;
   uint64_t unit = 0;  // bit k: item i of operand k is its element i, counted from the operand's offset
-  double flops = 0;   // floating-point operations, a fused multiply-add two; 0: one for each element written
+  // Floating-point operations as papers count them: a fused multiply-add is two, an elementary function one,
+  // copies and draws none. Below 0: one for each element written.
+  double flops = -1;
+
+  bool is_unit(size_t operand) const { return operand < 64 && (unit >> operand & 1); }
 };
 
 struct Launch {

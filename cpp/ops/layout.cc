@@ -71,7 +71,9 @@ Status run_copy(const CopyArgs& args, Buffers buffers) {
 
 void launch_copy(const char* op, const Tensor& dst, const Tensor& src) {
   const CopyArgs args{dst.dtype(), src.dtype(), NdLoop<2>::make(dst.shape(), {&dst, &src})};
-  launch<run_copy>(op, args, {&src}, {&dst}, 0, args.loop.hints());
+  Hints hints = args.loop.hints();
+  hints.flops = 0;
+  launch<run_copy>(op, args, {&src}, {&dst}, 0, hints);
 }
 
 struct WhereArgs {
@@ -188,7 +190,7 @@ Tensor one_hot_indices(const Tensor& x_in) {
   const Tensor y = Tensor::like(x_in.shape(), DType::kInt64, x_in);
   if (y.is_symbolic()) return y;
   const Tensor x = contiguous(x_in);
-  launch<run_whole>("one_hot", WholeArgs{x.dtype(), x.size()}, {&x}, {&y});
+  launch<run_whole>("one_hot", WholeArgs{x.dtype(), x.size()}, {&x}, {&y}, 0, {.flops = 0});
   return y;
 }
 
@@ -210,7 +212,12 @@ void assign(const Tensor& dst, const Tensor& src) {
   check(!dst.is_symbolic() && !src.is_symbolic(), "assign",
         "needs values, not symbolic tensors. Received: variable.shape=", dst.shape(),
         ", value.shape=", src.shape(), ".");
-  launch_copy("assign", dst, src.shape() == dst.shape() ? src : src.expand(dst.shape()));
+  Tensor value = src.shape() == dst.shape() ? src : src.expand(dst.shape());
+  // A view of the same memory in another order must be read before it is written over.
+  const auto begin = [](const Tensor& t) { return static_cast<const char*>(t.storage()->data); };
+  const auto end = [&](const Tensor& t) { return begin(t) + t.storage()->bytes; };
+  if (begin(value) < end(dst) && begin(dst) < end(value)) value = copy(value);
+  launch_copy("assign", dst, value);
 }
 
 Tensor where(const Tensor& condition, const Tensor& a_in, const Tensor& b_in) {
@@ -230,7 +237,7 @@ Tensor where(const Tensor& condition, const Tensor& a_in, const Tensor& b_in) {
 
 Tensor full(const Shape& shape, double value, DType dtype) {
   Tensor y = shape.has_unknown() ? Tensor::symbolic(shape, dtype) : Tensor::empty(shape, dtype);
-  if (!y.is_symbolic()) launch<run_full>("full", FullArgs{dtype, y.size(), value}, {}, {&y});
+  if (!y.is_symbolic()) launch<run_full>("full", FullArgs{dtype, y.size(), value}, {}, {&y}, 0, {.flops = 0});
   return y;
 }
 

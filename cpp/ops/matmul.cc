@@ -226,7 +226,7 @@ GemmArgs gemm_args(const Tensor& a, const Tensor& b) {
 void launch_product(const GemmArgs& gemm, const Tensor& a, const Tensor& b, const Tensor& y) {
   MatmulArgs args;
   args.gemm = gemm;
-  launch<run_matmul>("matmul", args, {&a, &b}, {&y}, gemm_scratch_bytes(gemm));
+  launch<run_matmul>("matmul", args, {&a, &b}, {&y}, gemm_scratch_bytes(gemm), {.flops = gemm_flops(gemm)});
 }
 
 }  // namespace
@@ -254,15 +254,16 @@ Tensor matmul(const Tensor& x1, const Tensor& x2) {
   std::copy(o.batch.begin(), o.batch.end(), args.dims);
   batch_strides(o.a, o.batch, args.a_strides);
   batch_strides(o.b, o.batch, args.b_strides);
+  const Hints hints{.flops = gemm_flops(args.gemm) * static_cast<double>(args.batch)};
   if (!is_floating(dtype)) {
-    launch<run_integer_matmul>("matmul", args, {&o.a, &o.b}, {&y});
+    launch<run_integer_matmul>("matmul", args, {&o.a, &o.b}, {&y}, 0, hints);
     return y;
   }
   args.scratch = args.batch > 0 ? gemm_scratch_bytes(args.gemm) : 0;
   size_t scratch = 0;
   check(!__builtin_mul_overflow(args.scratch, static_cast<size_t>(args.slots()), &scratch), "matmul",
         "the product does not fit memory. Received: x1.shape=", x1.shape(), ", x2.shape=", x2.shape(), ".");
-  launch<run_matmul>("matmul", args, {&o.a, &o.b}, {&y}, scratch);
+  launch<run_matmul>("matmul", args, {&o.a, &o.b}, {&y}, scratch, hints);
   return y;
 }
 
@@ -286,11 +287,14 @@ Tensor dense(const Tensor& x, const Tensor& w, const Tensor* bias, Activation ac
   DenseArgs args{gemm_args(a, w), bias != nullptr};
   args.gemm.activation = activation;
   const size_t scratch = gemm_scratch_bytes(args.gemm);
+  // The bias and the activation are one operation for each output.
+  const int epilogue = (bias != nullptr) + (activation != Activation::none);
+  const Hints hints{.flops = gemm_flops(args.gemm) + static_cast<double>(epilogue * y.size())};
   if (bias) {
     const Tensor b = contiguous(*bias);
-    launch<run_dense>("dense", args, {&a, &w, &b}, {&y}, scratch);
+    launch<run_dense>("dense", args, {&a, &w, &b}, {&y}, scratch, hints);
   } else {
-    launch<run_dense>("dense", args, {&a, &w}, {&y}, scratch);
+    launch<run_dense>("dense", args, {&a, &w}, {&y}, scratch, hints);
   }
   return y;
 }
@@ -310,11 +314,13 @@ std::tuple<Tensor, Tensor> dense_grad(const Tensor& dy_in, const Tensor& y_in, A
   const int64_t m = n > 0 ? dy.size() / n : 0, blocks = (m + kSumRows - 1) / kSumRows;
   const DenseGradArgs args{activation, dtype, m, n, masks};
   const size_t scratch = blocks > 1 ? static_cast<size_t>(blocks * n) * itemsize(dtype) : 0;
+  // The sum, and the activation's derivative.
+  const Hints hints{.flops = static_cast<double>((1 + masks) * dy.size())};
   if (masks) {
     const Tensor y = contiguous(y_in);
-    launch<run_dense_grad>("dense_grad", args, {&dy, &y}, {&db, &g}, scratch);
+    launch<run_dense_grad>("dense_grad", args, {&dy, &y}, {&db, &g}, scratch, hints);
   } else {
-    launch<run_dense_grad>("dense_grad", args, {&dy}, {&db}, scratch);
+    launch<run_dense_grad>("dense_grad", args, {&dy}, {&db}, scratch, hints);
   }
   return {g, db};
 }

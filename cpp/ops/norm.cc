@@ -17,6 +17,11 @@ LAMINA_KERNELS(NormKernels, norm_kernels)
 namespace {
 
 constexpr double kCost = 0.15;  // rough ns per element and pass
+// Operations per element.
+constexpr double kMomentsFlops = 4;  // sum; difference, square, sum
+constexpr double kMoveFlops = 3;     // two products, sum
+constexpr double kApplyFlops = 3;    // difference, scale, shift
+constexpr double kGradFlops = 9;  // sum; difference, product, sum; then dx: three differences, two products
 
 struct NormArgs {
   DType dtype;
@@ -84,20 +89,14 @@ Moments combine(const NormArgs& a, const T* partial, int64_t c0, int64_t c1) {
   return r;
 }
 
-template <class T>
-void move(T* moving, double value, double momentum) {
-  *moving = static_cast<T>(*moving * momentum + value * (1 - momentum));
-}
-
-// Reads x, gamma, beta, [moving mean, moving var]; writes y, mean, rstd, [moving mean, moving var].
+// Reads x, gamma, beta, [moving mean, moving var]; writes y, mean, rstd, [moments: mean and var as double].
 template <class T>
 Status run_forward(const NormArgs& a, Buffers b) {
   const T *x = b.at<T>(0), *gamma = b.at<T>(1), *beta = b.at<T>(2);
+  const T *moving_mean = b.at<T>(3), *moving_var = b.at<T>(4);
   T *y = b.at<T>(5), *mean = b.at<T>(6), *rstd = b.at<T>(7);
-  T *moving_mean = b.at<T>(3), *moving_var = b.at<T>(4);
   T *scale = static_cast<T*>(b.scratch), *shift = scale + a.C, *partial = shift + a.C;
   if (a.training) {
-    moving_mean = b.at<T>(8), moving_var = b.at<T>(9);
     each_block(a, [&](int64_t row, int64_t end, int64_t c0, int64_t c1, int64_t at) {
       table<T>().moments(x, a.C, row, end, c0, c1, partial + at, partial + at + a.C);
     });
@@ -105,14 +104,13 @@ Status run_forward(const NormArgs& a, Buffers b) {
   each_group(a, [&](int64_t c0, int64_t c1) {
     const Moments moments = a.training ? combine(a, partial, c0, c1) : Moments();
     for (int64_t c = c0; c < c1; ++c) {
-      double m = moving_mean[c], var = moving_var[c];
+      double m, var;
       if (a.training) {
         m = moments.mean[c - c0];
         var = a.M > 0 ? moments.m2[c - c0] / static_cast<double>(a.M) : 0;
-        if (a.moves && a.M > 0) {
-          move(moving_mean + c, m, a.momentum);
-          move(moving_var + c, var, a.momentum);
-        }
+        if (a.moves) b.at<double>(8)[c] = m, b.at<double>(8)[a.C + c] = var;
+      } else {
+        m = moving_mean[c], var = moving_var[c];
       }
       mean[c] = static_cast<T>(m);
       rstd[c] = static_cast<T>(1 / std::sqrt(var + a.epsilon));
@@ -122,6 +120,20 @@ Status run_forward(const NormArgs& a, Buffers b) {
   });
   each_row(a,
            [&](int64_t begin, int64_t end) { table<T>().apply(x, mean, scale, shift, y, a.C, begin, end); });
+  return {};
+}
+
+// Reads the moments; writes the moving mean and variance: moving * momentum + moment * (1 - momentum). A
+// launch of its own, so that a captured step can put it behind all that may still fail.
+template <class T>
+Status run_move(const NormArgs& a, Buffers b) {
+  for (int k = 0; k < 2; ++k) {
+    const double* moment = b.at<double>(0) + k * a.C;
+    T* moving = b.at<T>(1 + k);
+    for (int64_t c = 0; c < a.C; ++c) {
+      moving[c] = static_cast<T>(moving[c] * a.momentum + moment[c] * (1 - a.momentum));
+    }
+  }
   return {};
 }
 
@@ -235,17 +247,26 @@ std::tuple<Tensor, Tensor, Tensor> batch_norm(const Tensor& x_in, const Tensor* 
   const Tensor x = rows(x_in, axis);
   const Tensor y = Tensor::empty(x.shape(), a.dtype);
   const Tensor g = operand(gamma, x), b = operand(beta, x);
-  const Tensor mm = operand(moving_mean, mean), mv = operand(moving_var, rstd);
+  a.moves = a.moves && (!training || a.M > 0);
   check(!training || !a.moves || (moving_mean->is_contiguous() && moving_var->is_contiguous()), "batch_norm",
         "moving statistics are written in place and must be contiguous. Received: a strided view.");
+  const double per_element = kApplyFlops + (training ? kMomentsFlops : 0);
+  const Hints hints{.flops = per_element * static_cast<double>(x.size())};
   const auto go = [&](auto tag) {
     using T = typename decltype(tag)::type;
-    if (training) {
-      launch<run_forward<T>>("batch_norm", a, {&x, &g, &b, &x, &x}, {&y, &mean, &rstd, &mm, &mv},
-                             scratch_bytes(a, 2, true));
+    if (training && a.moves) {
+      const Tensor moments = Tensor::empty({2, a.C}, DType::kFloat64);
+      launch<run_forward<T>>("batch_norm", a, {&x, &g, &b, &x, &x}, {&y, &mean, &rstd, &moments},
+                             scratch_bytes(a, 2, true), hints);
+      launch<run_move<T>>("batch_norm_moving", a, {&moments}, {moving_mean, moving_var}, 0,
+                          {.flops = kMoveFlops * static_cast<double>(2 * a.C)});
+    } else if (training) {
+      launch<run_forward<T>>("batch_norm", a, {&x, &g, &b, &x, &x}, {&y, &mean, &rstd},
+                             scratch_bytes(a, 2, true), hints);
     } else {
+      const Tensor mm = contiguous(*moving_mean), mv = contiguous(*moving_var);
       launch<run_forward<T>>("batch_norm", a, {&x, &g, &b, &mm, &mv}, {&y, &mean, &rstd},
-                             scratch_bytes(a, 2, false));
+                             scratch_bytes(a, 2, false), hints);
     }
   };
   a.dtype == DType::kFloat32 ? go(TypeTag<float>{}) : go(TypeTag<double>{});
@@ -273,8 +294,8 @@ std::tuple<Tensor, Tensor, Tensor> batch_norm_grad(const Tensor& dy_in, const Te
   const Tensor g = operand(gamma, x);
   const auto go = [&](auto tag) {
     using T = typename decltype(tag)::type;
-    launch<run_grad<T>>(op, a, {&dy, &x, &g, &mean, &rstd}, {&dx, &dgamma, &dbeta},
-                        scratch_bytes(a, 3, true));
+    launch<run_grad<T>>(op, a, {&dy, &x, &g, &mean, &rstd}, {&dx, &dgamma, &dbeta}, scratch_bytes(a, 3, true),
+                        {.flops = kGradFlops * static_cast<double>(x.size())});
   };
   a.dtype == DType::kFloat32 ? go(TypeTag<float>{}) : go(TypeTag<double>{});
   return {unrows(dx, axis), dgamma, dbeta};

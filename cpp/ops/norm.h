@@ -44,7 +44,7 @@ struct NormKernels {
 };
 
 // gamma, beta, moving_mean, moving_var: (C,) of x's dtype; null where there is none (inference needs the
-// moving ones). Returns y, mean, rstd. Training writes the moving statistics in place, in the same launch.
+// moving ones). Returns y, mean, rstd. Training then writes the moving statistics in place.
 std::tuple<Tensor, Tensor, Tensor> batch_norm(const Tensor& x, const Tensor* gamma, const Tensor* beta,
                                               const Tensor* moving_mean, const Tensor* moving_var, int axis,
                                               double momentum, double epsilon, bool training);

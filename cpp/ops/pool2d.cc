@@ -33,6 +33,13 @@ Status run_pool2d(const Pool2dArgs& a, Buffers b) {
   return {};
 }
 
+// One for each cell of each window: a comparison or an addition. A maximum's gradient and its picking touch
+// one cell of a window.
+Hints hints_of(const Pool2dArgs& a) {
+  const int64_t cells = a.op < Pool2dOp::max_grad8 ? a.kh * a.kw : 1;
+  return {.flops = static_cast<double>(a.N * a.OH * a.OW * a.C * cells)};
+}
+
 // Output length along one axis; *before gets the cells missing in front.
 int64_t pooled(const char* op, const char* axis, int64_t size, int64_t k, int64_t stride, bool same,
                int64_t* before) {
@@ -99,7 +106,7 @@ Tensor forward(const char* op, Pool2dOp kind, const Tensor& x_in, const Dims& po
   Tensor y = Tensor::like(y_shape(a), x_in.dtype(), x_in);
   if (y.is_symbolic()) return y;
   const Tensor x = contiguous(x_in);
-  launch<run_pool2d>(op, a, {&x}, {&y});
+  launch<run_pool2d>(op, a, {&x}, {&y}, 0, hints_of(a));
   return y;
 }
 
@@ -117,7 +124,7 @@ Tensor average_pool2d_grad(const Tensor& dy_in, const Shape& x_shape, const Dims
   Tensor dx = Tensor::like(x_shape, dy_in.dtype(), dy_in);
   if (dx.is_symbolic()) return dx;
   const Tensor dy = contiguous(dy_in);
-  launch<run_pool2d>("average_pool2d_grad", a, {&dy}, {&dx});
+  launch<run_pool2d>("average_pool2d_grad", a, {&dy}, {&dx}, 0, hints_of(a));
   return dx;
 }
 
@@ -133,7 +140,7 @@ std::pair<Tensor, Tensor> max_pool2d_index(const Tensor& x_in, const Dims& pool,
   Tensor index = Tensor::like(y_shape(a), index_dtype(a), x_in);
   if (y.is_symbolic()) return {y, index};
   const Tensor x = contiguous(x_in);
-  launch<run_pool2d>("max_pool2d", a, {&x}, {&y, &index});
+  launch<run_pool2d>("max_pool2d", a, {&x}, {&y, &index}, 0, hints_of(a));
   return {y, index};
 }
 
@@ -146,7 +153,7 @@ Tensor max_pool2d_grad(const Tensor& dy_in, const Tensor& index_in, const Shape&
   Tensor dx = Tensor::like(x_shape, dy_in.dtype(), dy_in, index_in);
   if (dx.is_symbolic()) return dx;
   const Tensor dy = contiguous(dy_in), index = contiguous(index_in);
-  launch<run_pool2d>("max_pool2d_grad", a, {&dy, &index}, {&dx});
+  launch<run_pool2d>("max_pool2d_grad", a, {&dy, &index}, {&dx}, 0, hints_of(a));
   return dx;
 }
 
@@ -158,7 +165,7 @@ Tensor max_pool2d_pick(const Tensor& x_in, const Tensor& index_in, const Dims& p
   Tensor y = Tensor::like(y_shape(a), x_in.dtype(), x_in, index_in);
   if (y.is_symbolic()) return y;
   const Tensor x = contiguous(x_in), index = contiguous(index_in);
-  launch<run_pool2d>("max_pool2d_pick", a, {&x, &index}, {&y});
+  launch<run_pool2d>("max_pool2d_pick", a, {&x, &index}, {&y}, 0, hints_of(a));
   return y;
 }
 

@@ -156,9 +156,9 @@ Tensor draw(const char* op, const Tensor& state, const Shape& shape, DType dtype
   args.dtype = dtype;
   args.size = y.size();
   if (itemsize(dtype) == 8) {
-    launch<run64>(op, args, {&state}, {&y});
+    launch<run64>(op, args, {&state}, {&y}, 0, {.flops = 0});
   } else {
-    launch<run32>(op, args, {&state}, {&y});
+    launch<run32>(op, args, {&state}, {&y}, 0, {.flops = 0});
   }
   return y;
 }
@@ -225,7 +225,7 @@ Tensor random_permutation(const Tensor& state, int64_t n) {
 
 void random_advance(const Tensor& state, int64_t n) {
   check_random_state("random_advance", state);
-  launch<run_advance>("random_advance", n, {}, {&state});
+  launch<run_advance>("random_advance", n, {}, {&state}, 0, {.flops = 0});
 }
 
 }  // namespace lamina

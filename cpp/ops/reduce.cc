@@ -208,7 +208,8 @@ Tensor reduce(const char* op, Fold fold, const Tensor& x_in, unsigned mask, cons
       if (args.num_passes > 2) scratch += args.pass[1].y_size() * itemsize(args.dtype);
     }
   }
-  launch<run_reduce>(op, args, {&x}, {&y}, scratch);
+  const double flops = static_cast<double>(x.size() + (divides ? y.size() : 0));
+  launch<run_reduce>(op, args, {&x}, {&y}, scratch, {.flops = flops});
   return y;
 }
 

@@ -14,6 +14,8 @@ namespace {
 
 constexpr double kCost = 0.5;     // rough ns per element
 constexpr int64_t kColumns = 64;  // lines of one item where lines run across rows: whole vectors on every row
+constexpr double kFlops = 5;      // per element: maximum, difference, exponential, sum, scaling
+constexpr double kGradFlops = 4;  // per element: product, sum, difference, product
 
 struct SoftmaxArgs {
   DType dtype;
@@ -71,7 +73,8 @@ Tensor forward(const char* op, const Tensor& x_in, int64_t axis_in, bool log) {
   Tensor y = Tensor::like(x_in.shape(), x_in.dtype(), x_in);
   if (y.is_symbolic() || y.size() == 0) return y;
   const Tensor x = contiguous(x_in);
-  launch<run_softmax>(op, lines(x, axis, log), {&x}, {&y});
+  launch<run_softmax>(op, lines(x, axis, log), {&x}, {&y}, 0,
+                      {.flops = kFlops * static_cast<double>(x.size())});
   return y;
 }
 
@@ -84,7 +87,8 @@ Tensor gradient(const char* op, const Tensor& dy_in, const Tensor& y_in, int64_t
   Tensor dx = Tensor::like(y_in.shape(), y_in.dtype(), dy_in, y_in);
   if (dx.is_symbolic() || dx.size() == 0) return dx;
   const Tensor dy = contiguous(dy_in), y = contiguous(y_in);
-  launch<run_softmax_grad>(op, lines(y, axis, log), {&dy, &y}, {&dx});
+  launch<run_softmax_grad>(op, lines(y, axis, log), {&dy, &y}, {&dx}, 0,
+                           {.flops = kGradFlops * static_cast<double>(y.size())});
   return dx;
 }
 

@@ -49,9 +49,17 @@ const char* role_name(Role role) {
   return kNames[static_cast<int>(role)];
 }
 
-size_t GraphLaunch::bytes() const {
+size_t Graph::bytes_of(const GraphLaunch& l) const {
   size_t sum = 0;
-  for (const GraphOperand& o : operands) sum += o.bytes;
+  for (size_t i = 0; i < l.operands.size(); ++i) {
+    const GraphOperand& o = l.operands[i];
+    const auto first = l.operands.begin() + static_cast<ptrdiff_t>(i < l.num_reads ? 0 : l.num_reads);
+    const auto here = l.operands.begin() + static_cast<ptrdiff_t>(i);
+    const bool again = std::any_of(first, here, [&](const GraphOperand& other) {
+      return other.buffer == o.buffer && other.byte_offset == o.byte_offset;
+    });
+    if (!again) sum += std::min(o.bytes, buffers[o.buffer].bytes);
+  }
   return sum;
 }
 
@@ -105,6 +113,16 @@ void drop_dead_launches(Graph& graph) {
     for (const GraphOperand& o : l.operands) needed[o.buffer] = true;
   }
   erase_launches(graph, dead);
+
+  // What only they touched need not be held.
+  std::vector<bool> used(graph.buffers.size());
+  for (const GraphLaunch& l : graph.launches) {
+    for (const GraphOperand& o : l.operands) used[o.buffer] = true;
+  }
+  for (size_t i = 0; i < used.size(); ++i) {
+    GraphBuffer& b = graph.buffers[i];
+    if (!used[i] && b.storage) b = {Role::intermediate, b.bytes, 0, {}};
+  }
 }
 
 void defer_state_writes(Graph& graph) {
@@ -150,7 +168,7 @@ std::vector<uint32_t> group_itemwise(const Graph& graph) {
       const bool writes = i >= l.num_reads;
       if (u.run != run || (!u.written && !writes)) continue;
       const bool same_items =
-          u.itemwise && (l.hints.unit >> i & 1) && u.byte_offset == o.byte_offset && u.bytes == o.bytes;
+          u.itemwise && l.hints.is_unit(i) && u.byte_offset == o.byte_offset && u.bytes == o.bytes;
       if (!same_items) return false;
     }
     return true;
@@ -167,7 +185,7 @@ std::vector<uint32_t> group_itemwise(const Graph& graph) {
     for (size_t i = 0; i < l.operands.size(); ++i) {
       const GraphOperand& o = l.operands[i];
       Use& u = uses[o.buffer];
-      const bool unit = l.hints.unit >> i & 1;
+      const bool unit = l.hints.is_unit(i);
       if (u.run != run) {
         u = {run, o.byte_offset, o.bytes, unit, i >= l.num_reads};
         continue;

@@ -45,8 +45,7 @@ struct GraphLaunch {
   Hints hints;
   double elements_written;
 
-  size_t bytes() const;
-  double flops() const { return hints.flops > 0 ? hints.flops : elements_written; }
+  double flops() const { return hints.flops >= 0 ? hints.flops : elements_written; }
 };
 
 struct Graph {
@@ -55,6 +54,8 @@ struct Graph {
   std::vector<std::string> labels;
 
   bool writes_state(const GraphLaunch& l) const;
+  // Bytes read and written, operands that are named twice or broadcast once.
+  size_t bytes_of(const GraphLaunch& l) const;
 };
 
 // Runs launches whose reads are all constant, once, and keeps what they wrote as constants.

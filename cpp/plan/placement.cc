@@ -39,7 +39,7 @@ std::vector<Life> lives(const Graph& graph, const std::vector<uint32_t>& group_o
       const GraphOperand& o = l.operands[i];
       Life& life = lives[o.buffer];
       const bool item_by_item =
-          (l.hints.unit >> i & 1) && o.byte_offset == 0 && o.bytes == graph.buffers[o.buffer].bytes;
+          l.hints.is_unit(i) && o.byte_offset == 0 && o.bytes == graph.buffers[o.buffer].bytes;
       if (life.first_launch == kNever) {
         life.first_launch = k;
         life.first_group = group_of[k];

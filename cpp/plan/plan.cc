@@ -54,6 +54,14 @@ class Restore {
   std::vector<StoragePtr> before_;
 };
 
+// Counts one write of each storage, also where the step ends in an error half-way.
+struct Written {
+  const std::vector<StoragePtr>& storages;
+  ~Written() {
+    for (const StoragePtr& s : storages) s->version.fetch_add(1, std::memory_order_relaxed);
+  }
+};
+
 size_t view_bytes(const Tensor& t) { return static_cast<size_t>(t.size()) * itemsize(t.dtype()); }
 
 }  // namespace
@@ -84,7 +92,7 @@ Plan::Plan(Graph graph, std::vector<Tensor> inputs, std::vector<PlanOutput> outp
   std::vector<bool> listed(graph_.buffers.size());
   for (const GraphLaunch& l : graph_.launches) {
     first_address_.push_back(addresses_.size());
-    bytes_touched_ += l.bytes();
+    bytes_touched_ += graph_.bytes_of(l);
     for (size_t i = 0; i < l.operands.size(); ++i) {
       const GraphOperand& o = l.operands[i];
       const GraphBuffer& b = graph_.buffers[o.buffer];
@@ -102,10 +110,12 @@ Plan::Plan(Graph graph, std::vector<Tensor> inputs, std::vector<PlanOutput> outp
       if (writes && (b.role == Role::state || b.role == Role::kept) && !listed[o.buffer]) {
         listed[o.buffer] = true;
         written_.push_back(b.storage);
-        written_data_.insert(b.storage->data);
+        const char* data = static_cast<const char*>(b.storage->data);
+        written_memory_.emplace_back(data, data + b.storage->bytes);
       }
     }
   }
+  std::sort(written_memory_.begin(), written_memory_.end());
   scratch_.resize(graph_.launches.size());
   first_state_group_ = groups_.size();
   size_t k = 0;
@@ -133,13 +143,22 @@ void Plan::resolve() {
   }
 }
 
+bool Plan::writes_memory_of(const Tensor& t) const {
+  const char* data = static_cast<const char*>(t.storage()->data);
+  // Blocks are disjoint: the last one that begins before the tensor's end is the one that may reach into it.
+  const auto after =
+      std::lower_bound(written_memory_.begin(), written_memory_.end(), data + t.storage()->bytes,
+                       [](const auto& block, const char* end) { return block.first < end; });
+  return after != written_memory_.begin() && std::prev(after)->second > data;
+}
+
 bool Plan::accepts(const std::vector<const Tensor*>& inputs) const {
   if (inputs.size() != inputs_.size()) return false;
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Tensor &t = *inputs[i], &want = inputs_[i];
     if (t.is_symbolic() || t.dtype() != want.dtype() || t.shape() != want.shape()) return false;
     if (t.strides() != want.strides()) return false;
-    if (written_data_.contains(t.storage()->data)) return false;
+    if (writes_memory_of(t)) return false;
   }
   return true;
 }
@@ -181,8 +200,8 @@ void Plan::run(const std::vector<void*>& inputs, const std::vector<StoragePtr>& 
     }
   }
   const DenormalGuard flush;
+  const Written written{written_};
   run_launches(nullptr);
-  for (const StoragePtr& s : written_) s->version.fetch_add(1, std::memory_order_relaxed);
   for (const StoragePtr& s : outputs) s->version.store(1, std::memory_order_relaxed);
 }
 
@@ -243,7 +262,7 @@ std::vector<Tensor> Plan::replay(const std::vector<const Tensor*>& inputs) {
 
 int64_t Plan::replay_rows(const std::vector<Column>& columns, const int64_t* order, int64_t begin,
                           int64_t batch, int64_t steps, double seconds, const std::vector<HostValues>& host,
-                          std::vector<Tensor>* last) {
+                          const bool* stop, std::vector<Tensor>* last) {
   check(columns.size() == inputs_.size(), "replay_rows",
         "needs one column for each input. Received: ", columns.size(), " columns, ", inputs_.size(),
         " inputs.");
@@ -261,6 +280,7 @@ int64_t Plan::replay_rows(const std::vector<Column>& columns, const int64_t* ord
   const double deadline = now() + seconds;
   int64_t step = 0;
   while (step < steps) {
+    if (cancel_flag().load(std::memory_order_relaxed)) throw Interrupted();
     const int64_t row = begin + step * batch;
     for (size_t c = 0; c < columns.size(); ++c) {
       const Column& column = columns[c];
@@ -280,7 +300,7 @@ int64_t Plan::replay_rows(const std::vector<Column>& columns, const int64_t* ord
     for (const HostValues& h : host) *h.target.data<float>() = h.values[static_cast<size_t>(step)];
     run(data, outputs);
     ++step;
-    if (now() >= deadline) break;
+    if (now() >= deadline || (stop && *stop)) break;
   }
   for (const PlanOutput& o : outputs_) {  // a result that is the last batch itself
     if (o.role != Role::input || order) continue;

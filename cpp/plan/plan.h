@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
-#include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "plan/graph.h"
@@ -55,8 +55,8 @@ class Plan {
   std::vector<Tensor> replay(const std::vector<const Tensor*>& inputs);
 
   // One training step per row range: step i reads rows order[i * batch ...] of each column, or rows
-  // begin + i * batch ... where `order` is null. Stops after `steps`, or when `seconds` have passed; returns
-  // the steps done, and the last one's results.
+  // begin + i * batch ... where `order` is null. Ends after `steps`, when `seconds` have passed, or after a
+  // step that leaves true in `stop` (may be null); returns the steps done, and the last one's results.
   struct Column {
     const char* data;
     size_t row_bytes;
@@ -66,7 +66,7 @@ class Plan {
     std::vector<float> values;
   };
   int64_t replay_rows(const std::vector<Column>& columns, const int64_t* order, int64_t begin, int64_t batch,
-                      int64_t steps, double seconds, const std::vector<HostValues>& host,
+                      int64_t steps, double seconds, const std::vector<HostValues>& host, const bool* stop,
                       std::vector<Tensor>* results);
 
   // Seconds of each launch, the median of `repeats` replays. State is put back to what it was.
@@ -84,6 +84,7 @@ class Plan {
     size_t at;  // in addresses_
     int64_t byte_offset;
   };
+  bool writes_memory_of(const Tensor& t) const;
   void resolve();
   std::vector<StoragePtr> fresh_outputs();
   void run(const std::vector<void*>& inputs, const std::vector<StoragePtr>& outputs);
@@ -107,7 +108,7 @@ class Plan {
   std::vector<void*> scratch_;         // by launch
   std::vector<std::vector<Patch>> input_patches_, output_patches_;
   std::vector<StoragePtr> written_;  // state and kept storage that replays write
-  std::unordered_set<const void*> written_data_;
+  std::vector<std::pair<const char*, const char*>> written_memory_;  // of written_, sorted
   size_t bytes_touched_ = 0;
 };
 

@@ -72,6 +72,12 @@ bool Recording::may_read(const Tensor& t) const {
   return s->id >= first_own_id_ && !s->recorded.load(std::memory_order_relaxed);
 }
 
+bool Recording::writes(uint64_t storage) const {
+  std::lock_guard lock(mutex_);
+  const auto it = buffers_.find(storage);
+  return it != buffers_.end() && it->second.written;
+}
+
 void Recording::append(const Launch& l) {
   Launched r{{l.op, label_, l.run, {}, {}, l.num_reads, l.scratch_bytes, l.hints, 0}, {}};
   r.launch.args.resize((l.args_bytes + sizeof(std::max_align_t) - 1) / sizeof(std::max_align_t));
@@ -82,7 +88,8 @@ void Recording::append(const Launch& l) {
     Storage* s = t.storage().get();
     s->recorded.store(true, std::memory_order_relaxed);
     const bool reads = i < l.num_reads;
-    const bool from_outside = reads || s->version.load(std::memory_order_relaxed) != 0;
+    const bool from_outside =
+        reads || s->id < first_own_id_ || s->version.load(std::memory_order_relaxed) != 0;
     Buffer& b = buffers_.try_emplace(s->id, Buffer{s, s->bytes, from_outside ? t.storage() : StoragePtr()})
                     .first->second;
     b.written = b.written || !reads;

@@ -26,6 +26,8 @@ class Recording {
   void set_label(const std::string& label);
   // Whether a tensor's values may be read now: only of data made during the recording that no launch touched.
   bool may_read(const Tensor& t) const;
+  // Whether a launch wrote into the storage of this id.
+  bool writes(uint64_t storage) const;
   // What the launches computed into `outputs` becomes the results of a replay. The recording is empty
   // afterwards.
   std::unique_ptr<Plan> close(const std::vector<Tensor>& outputs, std::shared_ptr<Arena> arena);

@@ -136,6 +136,7 @@ def _gradients(targets, seeds, create_graph, since=-1, until=float("inf"), keep=
             heapq.heappush(heap, (-edge.sequence, key))
 
     before, mode.enabled = mode.enabled, create_graph
+    label = None if mode.capture is None else mode.capture.label
     try:
         for target, seed in zip(targets, seeds):
             if target._source is not None:
@@ -150,6 +151,8 @@ def _gradients(targets, seeds, create_graph, since=-1, until=float("inf"), keep=
                     send(edge, grad)
     finally:
         mode.enabled = before
+        if label is not None and mode.capture is not None:
+            mode.capture.set_label(label)
     return found
 
 

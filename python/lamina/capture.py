@@ -10,6 +10,7 @@ import linecache
 import os
 import sys
 import warnings
+import weakref
 
 from . import _core
 from .thread_state import mode
@@ -19,10 +20,6 @@ _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 class CaptureError(RuntimeError):
     """A captured step did what a replay cannot repeat."""
-
-
-class _Read(CaptureError):
-    """Tells `Capture.recorded` that a value was read."""
 
 
 class Capture:
@@ -45,7 +42,9 @@ class Capture:
         self.before_replay: list = []
         self.host_steps: list = []
         self.label = ""
-        self._probing = False
+        self._born: list = []  # (weak reference, storage's id, line) of variables that the step makes
+        self._counts: dict = {}
+        self._reads: int | None = None  # values read since `recorded` began; None outside of it
 
     def __enter__(self):
         mode.capture = self
@@ -68,14 +67,21 @@ class Capture:
         return before
 
     def recorded(self, f):
-        """What f() gives where replays can compute it anew, or None where it reads a value."""
-        before, self._probing = self._probing, True
+        """(f(), whether replays can compute it anew): not where f reads a value in Python."""
+        before, self._reads = self._reads, 0
         try:
-            return f()
-        except _Read:
-            return None
+            value = f()
+            return value, self._reads == 0
         finally:
-            self._probing = before
+            self._reads = before
+
+    def born(self, variable):
+        """Notes a variable that the step makes: replays find it as the step left it."""
+        self._born.append((weakref.ref(variable), variable._core.storage_id, user_line()[1]))
+
+    def since_first(self, owner, count):
+        """By how much a counter of `owner` has moved on since this was first asked in the step."""
+        return count - self._counts.setdefault(id(owner), count)
 
     def each_step(self, run, ahead=None):
         """Registers what must run in Python before each step: see the attributes."""
@@ -83,7 +89,21 @@ class Capture:
         self.host_steps.append(ahead)
 
     def close(self, outputs=(), arena=None):
-        """The plan of what was recorded; `outputs` are the core tensors that a replay returns."""
+        """The plan of what was recorded; `outputs` are the core tensors that a replay returns.
+
+        Raises:
+            CaptureError: if the step writes a variable that it made and dropped; Python would begin with a new one at
+                each call. Where the capture is not strict, None is returned instead.
+        """
+        for variable, storage, where in self._born:
+            if variable() is None and self.recording.writes(storage):
+                if not self.strict:
+                    self.failure = where
+                    return None
+                raise CaptureError(
+                    "[function] a variable that the step writes was made and dropped inside it; replays would go on "
+                    f"with its last value. Received: {where}. Make the variable, metric or optimizer once, outside."
+                )
         return self.recording.close(list(outputs), arena)
 
 
@@ -119,8 +139,9 @@ def _about_to_read():
     capture = mode.capture
     if capture is None:
         return
-    if capture._probing:
-        raise _Read
+    if capture._reads is not None:
+        capture._reads += 1
+        return
     where = user_line()[1]
     if capture.strict:
         raise CaptureError(

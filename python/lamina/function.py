@@ -14,7 +14,7 @@ from collections import OrderedDict
 
 from . import _core, config
 from .capture import Capture
-from .signature import Signature, Slot, TensorSpec, rebuild, split_results
+from .signature import Signature, Slot, TensorSpec, is_gone, rebuild, split_results, watch
 from .tensor import Tensor
 from .thread_state import changes, mode
 
@@ -78,9 +78,9 @@ class Function:
 
     def __call__(self, *args, **kwargs):
         if mode.capture is not None or mode.tapes:  # part of another step; or somebody wants its gradients
-            return self.python_function(*args, **kwargs)
+            return self._eager(args, kwargs)
         last = self._last
-        if last is not None and not kwargs and last[0] == _state():
+        if last is not None and not kwargs and last[0] == _state() and not config.functions_run_eagerly():
             lead = last[1]
             if not lead:
                 cores = last[2].plan.try_replay(args, Tensor)
@@ -92,9 +92,12 @@ class Function:
                 return last[2].results(cores)
         return self._call(args, kwargs)
 
+    def _eager(self, args, kwargs):
+        return self.python_function(*(args if self._specs is None else self._checked(args)), **kwargs)
+
     def _call(self, args, kwargs):
         if config.functions_run_eagerly() or self.failure is not None:
-            return self.python_function(*args, **kwargs)
+            return self._eager(args, kwargs)
         if self._specs is not None:
             args = self._checked(args)
         signature = Signature(args, kwargs)
@@ -105,11 +108,13 @@ class Function:
             return self._capture(signature)
         if not captured.plan.accepts(signature.cores):  # an argument lies in memory that the step writes
             return self.python_function(*args, **kwargs)
-        state = _state()
         if not captured.before_replay and not kwargs:
             lead = args[: len(args) - len(signature.cores)]
-            if not any(isinstance(a, (Tensor, list, tuple, dict)) for a in lead):
-                self._last = (state, tuple(map(_weak, lead)), captured)
+            rest = signature.template[0][len(lead) :]
+            if all(type(part) is Slot for part in rest) and not any(
+                isinstance(a, (Tensor, list, tuple, dict, types.MethodType)) for a in lead
+            ):
+                self._last = (_state(), tuple(map(_weak, lead)), captured)
         return captured.replay(signature.cores)
 
     def find(self, signature):
@@ -133,18 +138,22 @@ class Function:
             return result
         template, cores = split_results(result)
         result = None  # and with it the graph that led to it
-        captured = Captured(capture.close(cores, self._arena), capture, template)
+        plan = capture.close(cores, self._arena)
+        if plan is None:
+            self.failure = capture.failure
+            return rebuild(template, [Tensor(core) for core in cores])
+        captured = Captured(plan, capture, template)
         self._keep((signature.key, _state()), captured)
         return captured.results(cores)
 
     def _keep(self, key, captured):
+        watch(key[0], functools.partial(_drop_dead, weakref.ref(self)))
         with self._lock:
-            for old in [k for k in self._plans if k[1][-1] != key[1][-1]]:  # of layers as they were before
-                del self._plans[old]
+            dropped = [self._plans.pop(k) for k in [*self._plans] if k[1][-1] != key[1][-1]]  # layers have changed
             self._plans[key] = captured
             if len(self._plans) <= _MAX_PLANS:
                 return
-            self._plans.popitem(last=False)
+            dropped.append(self._plans.popitem(last=False))
             warned, self._warned = self._warned, True
         if not warned:
             warnings.warn(
@@ -152,6 +161,17 @@ class Function:
                 "forgotten. Python numbers that differ at every call are best passed as tensors.",
                 stacklevel=5,
             )
+
+    def _drop_dead(self):
+        # An object may die in a call that holds the lock: then its plan stays until the next death.
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            dropped = [self._plans.pop(key) for key in [k for k in self._plans if is_gone(k[0])]]
+            if self._last is not None and self._last[2] in dropped:
+                self._last = None
+        finally:
+            self._lock.release()
 
     def _checked(self, args):
         """Arguments as tensors that fit `input_signature`."""
@@ -168,9 +188,11 @@ class Function:
 
     @property
     def plans(self):
-        """The plans made so far, oldest first."""
+        """The plans made so far as `lamina.plan.Plan`, oldest first."""
+        from .plan import Plan
+
         with self._lock:
-            return [captured.plan for captured in self._plans.values()]
+            return [Plan(captured.plan) for captured in self._plans.values()]
 
     def __get__(self, instance, owner=None):
         return self if instance is None else types.MethodType(self, instance)
@@ -190,6 +212,11 @@ def _weak(value):
         return weakref.ref(value)
     except TypeError:
         return lambda: value
+
+
+def _drop_dead(function, _):
+    if (function := function()) is not None:
+        function._drop_dead()
 
 
 def _is(reference, value):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import types
 import weakref
 
 import numpy as np
 
 from .tensor import Tensor, Variable, as_tensor, checked_dtype, convert_to_tensor
 
-_PLAIN = (type(None), bool, int, str, bytes, complex, type, type(Ellipsis))
+_PLAIN = (type(None), bool, int, str, bytes, range, type, np.dtype, type(Ellipsis))
 
 
 class Slot:
@@ -32,12 +33,34 @@ class _Same:
             self._object = lambda: value
         self._hash = id(value)
 
+    def watch(self, gone):
+        """Calls `gone` when the object dies; it may be called at any point of the program."""
+        value = self._object()
+        if isinstance(self._object, weakref.ref) and value is not None:
+            self._object = weakref.ref(value, gone)
+
+    @property
+    def is_gone(self):
+        return isinstance(self._object, weakref.ref) and self._object() is None
+
     def __hash__(self):
         return self._hash
 
     def __eq__(self, other):
         mine = self._object()
         return mine is not None and isinstance(other, _Same) and mine is other._object()
+
+
+def watch(key, gone):
+    """Calls `gone` when an object that a key stands for dies: nothing will have that key again."""
+    for part in key:
+        if type(part) is _Same:
+            part.watch(gone)
+
+
+def is_gone(key):
+    """Whether an object that a key stands for is dead."""
+    return any(type(part) is _Same and part.is_gone for part in key)
 
 
 class Signature:
@@ -74,6 +97,8 @@ class Signature:
                 self.capturable = False
             elif array.dtype.kind in "biuf":
                 value, kind = as_tensor(array), Tensor
+            elif isinstance(value, np.ndarray):  # text or objects, which may change in place
+                self.capturable = False
         if kind is Tensor:
             core = value._core
             if core.is_symbolic or value._source is not None:
@@ -86,13 +111,21 @@ class Signature:
             return _like(value, [self._take(part, key) for part in value])
         if isinstance(value, dict):
             key += (dict, len(value))
-            return {k: self._take(part, key, k) for k, part in value.items()}
+            for name in value:
+                key += (type(name), name)
+            return {k: self._take(part, key) for k, part in value.items()}
         if isinstance(value, Tensor) and not isinstance(value, Variable):
             self.capturable = False  # knows more than its values
         if kind is float:
             key += (float, value.hex())
-        elif isinstance(value, _PLAIN) or isinstance(value, np.generic):
+        elif kind is complex:
+            key += (complex, value.real.hex(), value.imag.hex())
+        elif isinstance(value, np.generic):
+            key += (kind, value.dtype, value.tobytes())
+        elif isinstance(value, _PLAIN):
             key += (kind, value)
+        elif kind is types.MethodType:
+            key += (kind, _Same(value.__self__), _Same(value.__func__))
         else:
             key.append(_Same(value))
         return value

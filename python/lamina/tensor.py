@@ -207,6 +207,8 @@ class Variable(Tensor):
         self.regularizer = self.constraint = None
         self._trainable = bool(trainable)
         self._source = LEAF if self._trainable and self.dtype in FLOATING else None
+        if mode.capture is not None:
+            mode.capture.born(self)
 
     @property
     def trainable(self):

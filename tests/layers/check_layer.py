@@ -52,6 +52,7 @@ def check_layer(
         with lm.GradientTape() as tape:
             loss = lm.ops.sum(lm.ops.square(layer(inputs, training=True)))
         assert all(g is not None for g in tape.gradient(loss, layer.trainable_weights))
+    _check_captured(layer_cls, init_kwargs, inputs)
     if gradients:
         _check_gradients(layer_cls, init_kwargs, input_shape)
     return layer
@@ -92,6 +93,38 @@ def _check_file(layer, inputs, tmp_path):
     np.testing.assert_array_equal(loaded(inputs).numpy(), layer(inputs).numpy())
     for mine, its in zip(layer.variables, loaded.variables):
         np.testing.assert_array_equal(mine.numpy(), its.numpy())
+
+
+def _check_captured(layer_cls, init_kwargs, inputs):
+    """Training steps replayed from C++ have the bits that Python gives: outputs, gradients and variables."""
+    outcomes = []
+    for capture in (False, True):
+        lm.utils.set_random_seed(11)
+        layer, optimizer = layer_cls(**init_kwargs), lm.optimizers.Adam(0.01)
+
+        def step(x, layer=layer, optimizer=optimizer):
+            x = [part * 1.0 for part in x] if isinstance(x, list) else x * 1.0
+            with lm.GradientTape() as tape:
+                tape.watch(x)
+                y = layer(x, training=True)
+                loss = lm.ops.sum(lm.ops.square(y))
+            variables = layer.trainable_variables
+            grads = tape.gradient(loss, [x, variables])
+            if variables:
+                optimizer.apply(grads[1], variables)
+            return y, grads, layer(x)
+
+        run = lm.function(step) if capture else step
+        got = [run(inputs) for _ in range(4)]
+        outcomes.append((_bytes(got), _bytes(layer.variables)))
+    assert outcomes[0] == outcomes[1]
+    assert len(run.plans) == 1
+
+
+def _bytes(tree):
+    if isinstance(tree, (list, tuple)):
+        return [_bytes(part) for part in tree]
+    return tree.numpy().tobytes()
 
 
 def _check_gradients(layer_cls, init_kwargs, input_shape):

@@ -31,7 +31,7 @@ class Batches:
     steps: int | None = None
     num_samples: int | None = None
     infinite = False
-    columns: Triple | None = None
+    columns: Any = None
 
     def __init__(self, epoch: int, where: str):
         self.next_epoch = epoch

@@ -166,7 +166,7 @@ class Layer(Owner):
                 tracking.adopt(self, value)
         else:
             self._tracked.pop(name, None)
-        if self._ready:
+        if self._ready and not isinstance(getattr(type(self), name, None), property):  # it sets what lies beneath it
             changes.note(self.__dict__.get(name), value)
         object.__setattr__(self, name, value)
 

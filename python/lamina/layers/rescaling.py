@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import ops
-from ..tensor import convert_to_tensor
+from ..ops.common import constant
 from .layer import Layer
 
 
@@ -29,7 +29,7 @@ class Rescaling(Layer):
         self.built = True
 
     def call(self, inputs):
-        scale, offset = (convert_to_tensor(v, self.dtype) for v in (self.scale, self.offset))
+        scale, offset = (ops.cast(constant(v), self.dtype) for v in (self.scale, self.offset))
         return ops.add(ops.multiply(inputs, scale), offset)
 
     def compute_output_shape(self, input_shape):

@@ -115,6 +115,40 @@ class Model(Trainer, Layer):
         text = table(self, line_length, expand_nested, show_trainable)
         (print_fn or print)(text)
 
+    def profile(self, x, y=None, sample_weight=None, repeats=20, print_fn=None):
+        """Prints how long each layer and each launch of a step takes, beside what the machine needs at least.
+
+        Without y the step is inference; with y it is the training step of the compiled model: loss, gradients,
+        optimizer and metrics. It is captured, run `2 * repeats` times and timed; weights, optimizer, metrics and random
+        states are afterwards what they were, bit for bit.
+
+        Args:
+            x: inputs [batch, ...], or a tuple or dict of them: one batch.
+            y: targets [batch, ...].
+            sample_weight: weights [batch].
+            repeats: runs; the times are medians.
+            print_fn: function that takes the text, instead of print.
+
+        Returns:
+            `lamina.plan.profile.Profile`: its rows are the launches, its `plan` has memory and pictures.
+
+        Raises:
+            ValueError: before the model is built (with y: compiled), or for data that do not fit it.
+            lamina.CaptureError: for a step that reads values in Python, with the line.
+
+        Example:
+            >>> import lamina as lm
+            >>> model = lm.Sequential([lm.layers.Dense(1, input_shape=(4,), use_bias=False)])
+            >>> profile = model.profile(lm.ops.ones((8, 4)), print_fn=lambda text: None)
+            >>> [(row.op, row.flops) for row in profile]
+            [('dense', 64.0)]
+        """
+        from .profile import profile
+
+        result = profile(self, x, y, sample_weight, repeats)
+        (print_fn or print)(str(result))
+        return result
+
     def _output_shapes(self):
         """{id(layer): shapes it gave} of a symbolic run; empty where the model computes outside of layers."""
         if self._build_shape is None:

@@ -7,6 +7,7 @@ from ..layers.call_context import entered
 from ..layers.input_layer import InputLayer
 from ..layers.layer import Layer
 from ..layers.symbolic import SymbolicTensor, placeholders
+from ..thread_state import changes
 from .model import Model, _any_batch
 
 
@@ -63,6 +64,7 @@ class Sequential(Model):
                 f"[{self.name}] layers' names differ. Received: a second layer named {layer.name!r}. "
                 "Give it another name=..., or add each layer once."
             )
+        changes.note(None, layer)
         given = getattr(layer, "_given_input_shape", None)
         if not self._chain and self._input is None and given is not None:
             self._begin(InputLayer(given, dtype=self.dtype))
@@ -83,6 +85,7 @@ class Sequential(Model):
         if self._outputs:
             self._outputs.pop()
         self.__dict__["_parts"] = None
+        changes.note(layer, None)
         return layer
 
     def _begin(self, layer):

@@ -56,7 +56,8 @@ class Optimizer:
         self.iterations = Variable(0, dtype="int64", trainable=False, name="iterations")
         self._schedule = None
         self._rate = Variable(0.0, dtype="float32", trainable=False, name="learning_rate")
-        self.learning_rate = schedule_of(learning_rate) if isinstance(learning_rate, dict) else learning_rate
+        with init_scope():  # an optimizer made by a step begins with this rate; replays find the one of the moment
+            self.learning_rate = schedule_of(learning_rate) if isinstance(learning_rate, dict) else learning_rate
         self._excluded: list = []
         self._warned: set[int] = set()
         self._parameters: list[Variable] = []
@@ -96,20 +97,34 @@ class Optimizer:
     def _follow_schedule(self):
         if self._schedule is None:
             return
-        rate = None if mode.capture is None else mode.capture.recorded(self._scheduled_rate)
-        if isinstance(rate, Tensor):  # made of ops: replays compute it
-            _core.assign(self._rate._core, rate._core)
-            return
         capture = mode.capture
+        if capture is None:
+            rate = self._scheduled_rate()
+        else:
+            rate, replayable = capture.recorded(self._scheduled_rate)
+            if replayable and isinstance(rate, Tensor):  # made of ops: replays compute it
+                _core.assign(self._rate._core, rate._core)
+                return
         with init_scope():
-            _core.assign(self._rate._core, convert_to_tensor(self._scheduled_rate(), "float32")._core)
-        if capture is not None:
+            _core.assign(self._rate._core, convert_to_tensor(rate, "float32")._core)
+            done = 0 if capture is None else capture.since_first(self, int(self.iterations))
+        if capture is None:
+            return
+        if done == 0:
             ahead = self._rates_ahead if isinstance(self._schedule, LearningRateSchedule) else None
             capture.each_step(self._follow_schedule, ahead)
+            return
+        # A step that applies gradients more than once has a rate for each time.
+        with init_scope():
+            later = Variable(self._rate, trainable=False)
+        _core.assign(self._rate._core, later._core)
+        capture.each_step(lambda: later.assign(self._scheduled_rate(done)))
+        capture.host_steps[:] = [None] * len(capture.host_steps)
 
-    def _scheduled_rate(self):
-        takes_step = isinstance(self._schedule, LearningRateSchedule)
-        return self._schedule(self.iterations) if takes_step else self._schedule()
+    def _scheduled_rate(self, later=0):
+        if not isinstance(self._schedule, LearningRateSchedule):
+            return self._schedule()
+        return self._schedule(self.iterations + later if later else self.iterations)
 
     def _rates_ahead(self, n):
         """(learning rate's core, its values at the next n steps)."""
@@ -152,6 +167,7 @@ class Optimizer:
         """
         self._excluded += [id(v) for v in var_list or []] + [re.compile(name) for name in var_names or []]
         self._groups.clear()
+        changes.note(None, self._excluded)
 
     def _decays(self, variable):
         for rule in self._excluded:

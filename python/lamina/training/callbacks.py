@@ -71,6 +71,25 @@ class LambdaCallback(Callback):
                 setattr(self, name, function)
 
 
+class TerminateOnNaN(Callback):
+    """Ends training after the first step whose loss is not finite.
+
+    The step itself looks at its loss, so captured steps lose no time.
+
+    Example:
+        >>> import numpy as np, lamina as lm
+        >>> model = lm.Sequential([lm.layers.Dense(1)])
+        >>> model.compile(lm.optimizers.SGD(1e30), "mse")
+        >>> x = np.ones((64, 1), "float32")
+        >>> history = model.fit(x, x, epochs=9, verbose=0, callbacks=[lm.callbacks.TerminateOnNaN()])
+        >>> len(history.history["loss"])
+        1
+    """
+
+    # Makes training steps keep the model's stop flag: see Steps._learn.
+    watches_loss = True
+
+
 class History(Callback):
     """What `fit` returns: the logs of every epoch.
 

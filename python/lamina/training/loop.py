@@ -74,6 +74,7 @@ def fit(model, request):
     runner = Runner(model, "train", "fit")
     runner.step.inspect = lambda y, y_pred: checks.check_outputs(model, y, y_pred)
     model.stop_training = False
+    model._watch_loss(run.watches_loss)
     with run:
         run.call("on_train_begin", {})
         logs: dict[str, float] = {}
@@ -84,9 +85,10 @@ def fit(model, request):
             if validator is not None and _is_due(request.validation_freq, epoch):
                 results = _evaluate(model, validator, request.validation_steps, run)
                 logs |= {f"val_{name}": value for name, value in results.items()}
-            checks.check_loss(model, epoch, logs)
+            if not run.watches_loss:
+                checks.check_loss(model, epoch, logs)
             run.call("on_epoch_end", epoch, logs)
-            if model.stop_training:
+            if model._must_stop():
                 break
         run.call("on_train_end", logs)
     return history
@@ -127,7 +129,7 @@ def _each_step(model, runner, data, epoch, source, step_of, what, run, own_step)
     reads_logs, result, step = run.reads_logs(hooks[1]), None, -1
     if source is None and data.columns is not None and not run.wants_steps(what):
         order, step = data.order(epoch), 0
-        while step < data.steps:
+        while step < data.steps and not (what == "train" and step and model._must_stop()):
             rows = runner.rows(data) if step < data.num_samples // data.batch_size else None
             if rows is not None and step > 0:
                 step, result = rows.run(order, step, lambda steps: run.advance(what, steps))
@@ -144,6 +146,8 @@ def _each_step(model, runner, data, epoch, source, step_of, what, run, own_step)
         if end:
             logs = {} if not reads_logs else _floats(result) if own_step else model.metric_values()
             run.call(hooks[1], step, logs)
+        if what == "train" and model._must_stop():
+            break
     return step + 1, result
 
 
@@ -242,6 +246,7 @@ class _Run:
         params = {"epochs": epochs, "steps": steps, "verbose": verbose}
         self._list = CallbackList(dict.fromkeys(everything), model, params)
         self.call, self.wants, self.reads_logs = self._list.call, self._list.wants, self._list.reads_logs
+        self.watches_loss = any(getattr(c, "watches_loss", False) for c in everything)
         self.wants_steps, self.advance = self._list.wants_steps, self._list.advance
 
     def __enter__(self):

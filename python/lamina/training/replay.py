@@ -116,14 +116,15 @@ class Runner:
             or any(ahead is None for ahead in captured.host_steps)
         ):
             return None
-        return RowRunner(captured, whole.cores, data)
+        return RowRunner(captured, whole.cores, data, self.model._stop_flag)
 
 
 class RowRunner:
     """Replays many steps over rows of arrays in one call."""
 
-    def __init__(self, captured, columns, data):
+    def __init__(self, captured, columns, data, stop):
         self._captured, self._columns, self._data = captured, columns, data
+        self._stop = None if stop is None else stop._core
         self.full = data.num_samples // data.batch_size  # batches that are not cut short
 
     def run(self, order, step, on_steps):
@@ -139,11 +140,13 @@ class RowRunner:
                 steps = min(steps, _ROWS_AHEAD)
             host = [ahead(steps) for ahead in self._captured.host_steps]
             done, cores = self._captured.plan.replay_rows(
-                self._columns, order, step * size, size, steps, _SECONDS, host
+                self._columns, order, step * size, size, steps, _SECONDS, host, self._stop
             )
             result = self._captured.results(cores)
             step += done
             on_steps(done)
+            if self._stop is not None and self._stop.item():
+                break
         return step, result
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from .. import _core
+from .. import _core, ops
 from ..autograd import _gradients, no_grad
 from ..capture import labelled
 from ..metrics.metric import Metric
 from ..optimizers import registry as optimizers
-from ..tensor import Tensor
+from ..tensor import Tensor, Variable
+from ..thread_state import changes
 from .batches import count
 from .compiled import Compiled
 
@@ -23,6 +24,7 @@ class Steps:
             _given_warnings=set(),
             optimizer=None,
             _functions={},  # captured steps by kind, see replay.py
+            _stop_flag=None,  # a bool variable, true after a loss that is not finite; None where nobody asks
             stop_training=False,
             run_eagerly=False,
         )
@@ -94,6 +96,20 @@ class Steps:
     def metric_values(self):
         """{name: float} of every metric."""
         return {name: float(value) for name, value in self.get_metrics_result().items()}
+
+    def _watch_loss(self, on):
+        """Whether training steps look for a loss that is not finite; lowers the flag."""
+        if on != (self._stop_flag is not None):
+            changes.count += 1
+            self.__dict__["_stop_flag"] = Variable(False, dtype="bool", trainable=False, name="stop") if on else None
+        elif on:
+            self._stop_flag.assign(False)
+
+    def _must_stop(self):
+        """Whether training ends here: somebody said so, or the loss did."""
+        if self._stop_flag is not None and bool(self._stop_flag):
+            self.stop_training = True
+        return self.stop_training
 
     def _require_compiled(self, where, training=False):
         if self._compiled is None:
@@ -178,6 +194,9 @@ class Steps:
         loss = self.compute_loss(x, y, y_pred, sample_weight, True)
         with labelled("metrics"):
             self._compiled.tracker.update_state(Tensor(loss._core), count(x))
+            if self._stop_flag is not None:
+                bad = ops.logical_not(ops.isfinite(Tensor(loss._core)))
+                _core.assign(self._stop_flag._core, ops.logical_or(self._stop_flag, bad)._core)
         variables = parts[1]
         self.optimizer.apply(gradients(loss, variables), variables)
         self._count_metrics(x, y, y_pred, sample_weight)
