@@ -205,6 +205,8 @@ def backward(self, gradient=None, create_graph=False):
     found = _gradients([self], [_seed(gradient, self)], create_graph)
     for edge, grad in found.values():
         if isinstance(edge, Tensor):
+            if mode.capture is not None:
+                mode.capture.graded(edge)
             edge.grad = grad if edge.grad is None else edge.grad + grad
 
 

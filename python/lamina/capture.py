@@ -43,6 +43,8 @@ class Capture:
         self.host_steps: list = []
         self.label = ""
         self._born: list = []  # (weak reference, storage's id, line) of variables that the step makes
+        self._graded: list = []  # (weak reference, line) of tensors whose `.grad` the step sets
+        self._forgot: set = set()  # ids of variables whose `.grad` the step set to None before
         self._counts: dict = {}
         self._reads: int | None = None  # values read since `recorded` began; None outside of it
 
@@ -79,6 +81,15 @@ class Capture:
         """Notes a variable that the step makes: replays find it as the step left it."""
         self._born.append((weakref.ref(variable), variable._core.storage_id, user_line()[1]))
 
+    def graded(self, leaf):
+        """Notes a tensor whose `.grad` is set: where it was not None before, Python adds at each call."""
+        if id(leaf) not in self._forgot:
+            self._graded.append((weakref.ref(leaf), user_line()[1]))
+
+    def forgot_grad(self, leaf):
+        """Notes that a variable's `.grad` was set to None."""
+        self._forgot.add(id(leaf))
+
     def since_first(self, owner, count):
         """By how much a counter of `owner` has moved on since this was first asked in the step."""
         return count - self._counts.setdefault(id(owner), count)
@@ -92,19 +103,37 @@ class Capture:
         """The plan of what was recorded; `outputs` are the core tensors that a replay returns.
 
         Raises:
-            CaptureError: if the step writes a variable that it made and dropped; Python would begin with a new one at
-                each call. Where the capture is not strict, None is returned instead.
+            CaptureError: if the step writes a variable that it made and dropped (Python would begin with a new one at
+                each call), or adds to what `.grad` was before it. Where the capture is not strict,
+                None is returned instead.
         """
+        fault = self._fault()
+        if fault is None:
+            return self.recording.close(list(outputs), arena)
+        what, self.failure, remedy = fault
+        if self.strict:
+            raise CaptureError(f"[function] {what}. Received: {self.failure}. {remedy}")
+        return None
+
+    def _fault(self):
+        """(what a replay would do otherwise than Python, where, a remedy), or None."""
         for variable, storage, where in self._born:
             if variable() is None and self.recording.writes(storage):
-                if not self.strict:
-                    self.failure = where
-                    return None
-                raise CaptureError(
-                    "[function] a variable that the step writes was made and dropped inside it; replays would go on "
-                    f"with its last value. Received: {where}. Make the variable, metric or optimizer once, outside."
+                return (
+                    "a variable that the step writes was made and dropped inside it; replays would go on with its "
+                    "last value",
+                    where,
+                    "Make the variable, metric or optimizer once, outside.",
                 )
-        return self.recording.close(list(outputs), arena)
+        for leaf, where in self._graded:
+            if leaf() is not None and leaf().grad is not None:
+                return (
+                    "the step leaves gradients in .grad and does not begin with None; Python would add to them at the "
+                    "next call, replays would not",
+                    where,
+                    "Set .grad = None inside the step, before backward(), or use GradientTape.",
+                )
+        return None
 
 
 class labelled:

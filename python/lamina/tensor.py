@@ -174,6 +174,9 @@ def _from_bytes(cls, data, state):
     return cls._rebuild(core_of_bytes(data), *state)
 
 
+_GRAD = Tensor.__dict__["grad"]
+
+
 class Variable(Tensor):
     """A tensor whose values change in place: weights, optimiser slots, counters.
 
@@ -219,6 +222,17 @@ class Variable(Tensor):
         changes.note(self._trainable, bool(value))
         self._trainable = bool(value)
         self._source = LEAF if self._trainable and self.dtype in FLOATING else None
+
+    @property
+    def grad(self):
+        """Gradient left by `backward()`, which adds to it; None after `v.grad = None`."""
+        return _GRAD.__get__(self)
+
+    @grad.setter
+    def grad(self, value):
+        if value is None and mode.capture is not None:
+            mode.capture.forgot_grad(self)
+        _GRAD.__set__(self, value)
 
     @property
     def value(self):

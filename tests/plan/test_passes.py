@@ -6,6 +6,7 @@ import pytest
 import lamina as lm
 from lamina import layers, losses, ops, optimizers
 
+from ..function.twice import check_twice
 from .placement import check_placement
 
 
@@ -38,6 +39,8 @@ def test_constants_that_are_results_or_written_in_parts_are_not():
     first, second = f(x), f(x)
     assert first[0]._core.address != second[0]._core.address and second[0].numpy().tolist() == [1, 1, 1]
     np.testing.assert_array_equal(second[1].numpy(), np.pad(x.numpy(), 1))
+    plan, _ = plan_of(lambda x: ops.sum(ops.pad(x, [[1, 1]])), x)
+    assert names(plan) == ["full", "assign", "sum"]
 
 
 def test_what_nobody_reads_is_dropped():
@@ -103,6 +106,22 @@ def test_the_order_of_writes_and_reads_of_state_stays():
     assert names(plan) == ["multiply", "assign", "assign", "multiply", "multiply", "add", "assign"]
 
 
+def test_a_write_that_reads_what_is_written_later_stays_before_it():
+    def make():
+        v, w, u = lm.Variable([1.0]), lm.Variable([2.0]), lm.Variable([3.0])
+
+        def step(x):
+            w.assign(v)  # before v changes
+            v.assign(x)
+            u.assign(x)
+            u.assign(v)  # the later of two writes counts
+            return v * 3.0 + u
+
+        return step, lambda: [v, w, u]
+
+    check_twice(make, [(lm.convert_to_tensor([float(i)]),) for i in range(5)])
+
+
 def test_item_wise_results_take_the_place_of_operands_that_die():
     plan, y = plan_of(lambda x: ops.sum(ops.exp(ops.tanh(ops.square(x) + 1.0)) * x), x32(3000))
     offsets = {b.offset for b in plan.buffers if b.role == "intermediate" and b.bytes == 12000}
@@ -133,6 +152,7 @@ def test_operands_that_are_read_again_or_in_another_way_keep_their_place():
         (lambda x: ops.exp(x[::-1]) + ops.tanh(x), [3]),  # backwards reads of what the group does not write
         (lambda x: ops.exp(x)[::-1] + x, [1, 1]),  # backwards reads of what it writes
         (lambda x: ops.exp(x)[1:] * 2.0, [1, 1]),  # another range
+        (lambda x: ops.exp(ops.pad(x, [[1, 1]])[:5000]), [1, 1, 1]),  # as many items, one place further
         (lambda x: ops.exp(x) + ops.exp(x)[0], [2, 1]),  # one item for all
         (lambda x: ops.tanh(ops.exp(x[:100])), [1, 1]),  # too small
         (lambda x: ops.reshape(ops.exp(x), (50, 100)) + ops.exp(x[:1]), None),  # same items, another shape
@@ -146,6 +166,28 @@ def test_groups(step, sizes):
     if sizes is not None:
         assert [numbers.count(g) for g in sorted(set(numbers))] == sizes
     assert got.numpy().tobytes() == step(x).numpy().tobytes()
+
+
+@pytest.mark.parametrize("n", [3000, 50_000])
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda a: a[::-1] * a,
+        lambda a: (a[::-1] + 1.0) + ops.exp(a),
+        lambda a: ops.where(a > 0.0, a[::-1], a) - ops.tanh(a),
+        lambda a: (a[:1] + a) * ops.exp(a),
+        lambda a: (ops.exp(a), ops.tanh(a[::-1]))[1] + ops.exp(a),
+        lambda a: ops.concatenate([ops.exp(a)[1:], ops.exp(a)[:1]], 0) + ops.square(a),
+    ],
+)
+def test_no_result_takes_the_place_of_what_its_group_reads_in_another_way(step, n, threads):
+    def joined(x):  # an intermediate that is not itself the result of an item-wise launch
+        return ops.sum(step(ops.concatenate([x[: n // 2], x[n // 2 :]], 0)) * x), step(x + 0.0)[:7]
+
+    for count in (1, 2):
+        threads(count)
+        _, got = plan_of(joined, x32(n))
+        assert [t.numpy().tobytes() for t in got] == [t.numpy().tobytes() for t in joined(x32(n))]
 
 
 def test_writes_to_state_are_in_groups_of_their_own():
@@ -182,7 +224,9 @@ def test_more_operands_than_a_mask_has_bits():
 
 
 def test_shared_memory_of_a_training_step_is_far_below_its_sum():
-    model = lm.Sequential([layers.Dense(64, activation="relu", input_shape=(32,)), *[layers.Dense(64) for _ in range(6)]])
+    model = lm.Sequential(
+        [layers.Dense(64, activation="relu", input_shape=(32,)), *[layers.Dense(64) for _ in range(6)]]
+    )
 
     def step(x):
         with lm.GradientTape() as tape:

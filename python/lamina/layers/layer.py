@@ -166,7 +166,8 @@ class Layer(Owner):
                 tracking.adopt(self, value)
         else:
             self._tracked.pop(name, None)
-        if self._ready and not isinstance(getattr(type(self), name, None), property):  # it sets what lies beneath it
+        # Nothing is baked into a step before the first call; a property sets what lies beneath it.
+        if self.built and not isinstance(getattr(type(self), name, None), property):
             changes.note(self.__dict__.get(name), value)
         object.__setattr__(self, name, value)
 
