@@ -15,6 +15,8 @@ namespace lamina {
 namespace {
 
 constexpr int kMaxThreads = 4096;
+constexpr int64_t kChunksPerGrain =
+    4;  // a loop that is worth two threads is cut finely enough for them to balance
 
 constinit std::atomic<bool> cancel{false};
 constinit std::atomic<bool> workers_taken{false};  // by the one user thread whose loop is split
@@ -55,6 +57,8 @@ int64_t chunk_size(int64_t n, int64_t grain) {
   static const int64_t forced = environment_count("LAMINA_GRAIN", INT64_MAX);
   if (n <= 1) return 1;
   grain = std::max<int64_t>(forced > 0 ? forced : grain, 1);
+  if (n / 2 < grain) return n;
+  if (forced <= 0) grain = std::max<int64_t>(grain / kChunksPerGrain, 1);
   const int64_t count = std::min(kMaxChunks, n / grain + (n % grain != 0));
   int64_t chunk = n / count + (n % count != 0);
   if (count > 1 && chunk >= 1024) chunk += -chunk & 63;
@@ -99,47 +103,61 @@ void run_chunks(int64_t n, int64_t chunk, void (*fn)(void*, int64_t, int64_t), v
     fn(ctx, 0, n);
     return;
   }
-  Job job(n, chunk, (n - 1) / chunk + 1, fn, ctx, shielded);
-  const int threads = static_cast<int>(std::min<int64_t>(num_threads(), job.count()));
-  if (threads == 1 || inside_chunk) {
-    job.work();
+  const int64_t count = (n - 1) / chunk + 1;
+  const int threads = inside_chunk ? 1 : static_cast<int>(std::min<int64_t>(num_threads(), count));
+  Job job(n, chunk, count, threads, fn, ctx, shielded);
+  if (threads == 1) {
+    job.work(0);
   } else {
     WorkersLease lease;
     if (lease.held) {
       backend_run(job, threads);
     } else {
-      job.work();
+      job.work(0);
     }
   }
   job.finish();
 }
 
-void Job::work() noexcept {
+Job::Job(int64_t n, int64_t chunk, int64_t count, int threads, void (*fn)(void*, int64_t, int64_t), void* ctx,
+         bool shielded)
+    : n_(n), chunk_(chunk), count_(count), fn_(fn), ctx_(ctx), shielded_(shielded) {
+  parts_ = std::clamp(threads, 1, kMaxParts);
+  for (int i = 0; i < parts_; ++i) {
+    part_[i].next.store(count * i / parts_, std::memory_order_relaxed);
+    part_[i].end = count * (i + 1) / parts_;
+  }
+}
+
+void Job::work(int thread) noexcept {
   DenormalGuard guard;
   const bool outer = std::exchange(inside_chunk, true);
   const CancelShield shield(shielded_);  // nested loops in a worker follow the caller
-  for (;;) {
-    const int64_t i = next_.fetch_add(1, std::memory_order_relaxed);
-    if (i >= count_) break;
-    if (!shielded_ && cancel.load(std::memory_order_relaxed)) {
-      interrupted_.store(true, std::memory_order_relaxed);
-      stop();
-      break;
-    }
-    try {
-      fn_(ctx_, i * chunk_, std::min(n_, (i + 1) * chunk_));
-    } catch (...) {
-      // Chunks are taken in order: every chunk before this one has run or is running, so that which error
-      // wins does not depend on timing.
-      stop();
-      std::lock_guard lock(error_mutex_);
-      if (!error_ || i < error_chunk_) {
-        error_chunk_ = i;
-        error_ = std::current_exception();
-      }
+  for (int i = 0; i < parts_; ++i) {
+    Part& part = part_[(thread + i) % parts_];
+    for (;;) {
+      const int64_t chunk = part.next.fetch_add(1, std::memory_order_relaxed);
+      if (chunk >= part.end) break;
+      run(chunk);
     }
   }
   inside_chunk = outer;
+}
+
+void Job::run(int64_t i) noexcept {
+  if (!shielded_ && cancel.load(std::memory_order_relaxed))
+    interrupted_.store(true, std::memory_order_relaxed);
+  if (interrupted_.load(std::memory_order_relaxed) || i > error_chunk_.load(std::memory_order_relaxed))
+    return;
+  try {
+    fn_(ctx_, i * chunk_, std::min(n_, (i + 1) * chunk_));
+  } catch (...) {
+    std::lock_guard lock(error_mutex_);
+    if (i < error_chunk_.load(std::memory_order_relaxed)) {
+      error_chunk_.store(i, std::memory_order_relaxed);
+      error_ = std::current_exception();
+    }
+  }
 }
 
 void Job::finish() {

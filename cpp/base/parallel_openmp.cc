@@ -15,10 +15,10 @@ constinit std::atomic<bool> team_lost{false};
 const char* thread_backend() { return "openmp"; }
 
 void backend_run(Job& job, int threads) {
-  if (team_lost.load(std::memory_order_relaxed)) return job.work();
+  if (team_lost.load(std::memory_order_relaxed)) return job.work(0);
   team_used.store(true, std::memory_order_relaxed);
 #pragma omp parallel num_threads(threads)
-  job.work();
+  job.work(omp_get_thread_num());
 }
 
 // libgomp waits for the parent's team for ever: a child of a process that had one runs its loops on one

@@ -59,7 +59,7 @@ class Pool {
     job_ = &job;
     gate_.store(kOpen, std::memory_order_release);
     announce(static_cast<int>(std::min<int64_t>(threads, job.count())) - 1);
-    job.work();
+    job.work(0);
     gate_.fetch_and(~kOpen, std::memory_order_seq_cst);
     const auto empty = [this] { return gate_.load(std::memory_order_seq_cst) == 0; };
     if (spin_until(may_spin_, empty)) return;
@@ -134,7 +134,7 @@ class Pool {
       seen = generation_.load();
       if (index >= wanted_.load()) break;
       if (enter()) {
-        job_->work();
+        job_->work(index + 1);
         leave();
       }
     }

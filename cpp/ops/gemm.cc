@@ -32,6 +32,8 @@ constexpr double kSmallProduct = 500e3;
 // Up to so many rows B is read in place; up to so many columns, A: packing would cost more than it saves.
 constexpr int64_t kDirectM = 48;
 constexpr int64_t kDirectN = 128;
+constexpr int64_t kDirectK =
+    1024;  // few rows of tiles: reading C back costs more than a B that streams from L2
 // K is split where C has fewer than kSplitTiles tiles, into slices of at least kSplitK.
 constexpr int64_t kSplitTiles = 16;
 constexpr int64_t kSplitK = 1024;
@@ -74,11 +76,12 @@ Plan make_plan(const GemmArgs& g) {
   }
   p.slice_k = ceil_div(g.k, p.slices);
   p.slices = ceil_div(g.k, p.slice_k);
-  p.block_k = p.slice_k <= kBlockK ? p.slice_k : ceil_div(p.slice_k, ceil_div(p.slice_k, kBlockK));
 
   p.pack_b = g.b_col != 1 || (g.m > kDirectM && g.n > kernels.cols) ||
              (!kernels.masked_loads && g.n % kernels.lanes != 0);
   p.pack_a = (g.a_row != 1 && g.a_col != 1) || (g.n > kDirectN && g.m > kernels.direct_rows);
+  const int64_t block_k = p.pack_a || p.pack_b ? kBlockK : kDirectK;
+  p.block_k = p.slice_k <= block_k ? p.slice_k : ceil_div(p.slice_k, ceil_div(p.slice_k, block_k));
   const int64_t rows = p.pack_a || g.a_row == 1 ? kernels.rows : kernels.direct_rows;
   const bool few = !p.pack_b && g.m <= kernels.few_rows;
   p.rows = static_cast<int32_t>(g.m <= rows ? g.m : ceil_div(g.m, ceil_div(g.m, rows)));
@@ -109,9 +112,9 @@ char* at(void* base, int64_t elements, size_t item) {
   return static_cast<char*>(base) + elements * static_cast<int64_t>(item);
 }
 
-// Rough nanoseconds of so many multiply-adds: vectors at a third of the peak.
+// Rough nanoseconds of so many multiply-adds: four vectors in each.
 double cost_of(double multiply_adds, const GemmTypeKernels& kernels) {
-  return multiply_adds / (2.0 * kernels.lanes);
+  return multiply_adds / (4.0 * kernels.lanes);
 }
 
 // What a kernel call needs of a block of A and B: rows from ic, columns from jc, k in [pc, pc + kc).

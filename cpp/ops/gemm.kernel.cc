@@ -17,7 +17,6 @@ constexpr int kRows = 6, kDirectRows = 6, kFewRows = 3;
 #else
 constexpr int kRows = 4, kDirectRows = 4, kFewRows = 2;
 #endif
-constexpr int kAhead = 12;  // rows of B that are asked for before they are needed
 constexpr int kVectors = 2;
 constexpr int kMaxVectors = 4;  // up to kFewRows
 template <class T>
@@ -56,8 +55,6 @@ void tile(const Tile<T>& t) {
 #pragma GCC unroll 4
     for (int j = 0; j < (kMaskedLoads ? kFull : NV); ++j) row[j] = V::load(b + j * kLanes).v;
     if constexpr (kTail && kMaskedLoads) row[kFull] = raw_load(b + kFull * kLanes, tail);
-#pragma GCC unroll 4
-    for (int j = 0; j < NV; ++j) __builtin_prefetch(b + kAhead * b_row + j * kLanes, 0, 3);
 #pragma GCC unroll 16
     for (int i = 0; i < R; ++i) {
       const Raw x = raw_broadcast(kUnitRow ? a[i] : a[i * a_step]);

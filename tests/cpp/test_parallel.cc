@@ -102,7 +102,9 @@ TEST_F(Parallel, ChunkSizes) {
   if (std::getenv("LAMINA_GRAIN")) GTEST_SKIP() << "LAMINA_GRAIN overrides the grain";
   EXPECT_EQ(chunk_size(0, 1), 1);
   EXPECT_EQ(chunk_size(100, 100), 100);
-  EXPECT_EQ(chunk_size(101, 100), 51);                        // two nearly equal chunks, not 100 + 1
+  EXPECT_EQ(chunk_size(199, 100), 199);                       // not worth two threads
+  EXPECT_EQ(chunk_size(200, 100), 25);                        // then a quarter of a grain each
+  EXPECT_EQ(chunk_size(210, 100), 24);                        // nearly equal: not 8 times 25 and 10
   EXPECT_EQ(chunk_size(1000, 1), 8);                          // ceil(1000 / kMaxChunks)
   EXPECT_EQ(chunk_size(1 << 20, 1), (1 << 20) / kMaxChunks);  // already a multiple of 64
   EXPECT_EQ(chunk_size(1000003, 1) % 64, 0);
