@@ -32,6 +32,7 @@ constexpr double kSmallProduct = 500e3;
 // Up to so many rows B is read in place; up to so many columns, A: packing would cost more than it saves.
 constexpr int64_t kDirectM = 48;
 constexpr int64_t kDirectN = 128;
+constexpr int64_t kDirectB = 4096;  // elements of B that stay in L1 however they lie
 constexpr int64_t kDirectK =
     1024;  // few rows of tiles: reading C back costs more than a B that streams from L2
 // K is split where C has fewer than kSplitTiles tiles, into slices of at least kSplitK.
@@ -77,7 +78,8 @@ Plan make_plan(const GemmArgs& g) {
   p.slice_k = ceil_div(g.k, p.slices);
   p.slices = ceil_div(g.k, p.slice_k);
 
-  p.pack_b = g.b_col != 1 || (g.m > kDirectM && g.n > kernels.cols) ||
+  const bool small_b = g.k * g.n <= kDirectB;
+  p.pack_b = g.b_col != 1 || (g.m > kDirectM && g.n > kernels.cols && !small_b) ||
              (!kernels.masked_loads && g.n % kernels.lanes != 0);
   p.pack_a = (g.a_row != 1 && g.a_col != 1) || (g.n > kDirectN && g.m > kernels.direct_rows);
   const int64_t block_k = p.pack_a || p.pack_b ? kBlockK : kDirectK;
