@@ -3,8 +3,6 @@
 import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 
@@ -13,15 +11,7 @@ import pytest
 
 import lamina as lm
 
-
-def run(code, **env):
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, **env},
-    )
+from .fresh import run
 
 
 def test_import_prints_nothing_and_stays_small():

@@ -110,9 +110,10 @@ class Capture:
         fault = self._fault()
         if fault is None:
             return self.recording.close(list(outputs), arena)
-        what, self.failure, remedy = fault
+        what, where, remedy = fault
         if self.strict:
-            raise CaptureError(f"[function] {what}. Received: {self.failure}. {remedy}")
+            raise CaptureError(f"[function] the step {what}. Received: {where}. {remedy}")
+        self.failure = f"{what}, at {where}"
         return None
 
     def _fault(self):
@@ -120,16 +121,14 @@ class Capture:
         for variable, storage, where in self._born:
             if variable() is None and self.recording.writes(storage):
                 return (
-                    "a variable that the step writes was made and dropped inside it; replays would go on with its "
-                    "last value",
+                    "writes a variable that it made and dropped, with whose last value replays would go on",
                     where,
                     "Make the variable, metric or optimizer once, outside.",
                 )
         for leaf, where in self._graded:
             if leaf() is not None and leaf().grad is not None:
                 return (
-                    "the step leaves gradients in .grad and does not begin with None; Python would add to them at the "
-                    "next call, replays would not",
+                    "leaves gradients in .grad without a fresh start, to which Python would add at the next call",
                     where,
                     "Set .grad = None inside the step, before backward(), or use GradientTape.",
                 )
@@ -178,7 +177,7 @@ def _about_to_read():
             f"Received: {where}. Return the tensor and read it outside, use ops.where for a choice between values, "
             "or run the function without @lm.function."
         )
-    capture.failure = where
+    capture.failure = f"reads a value in Python, at {where}"
     capture.stop()
 
 

@@ -59,7 +59,8 @@ class Function:
 
     Attributes:
         python_function: the function itself.
-        failure: where a function that need not be captured read a value, or None; it runs eagerly from then on.
+        failure: what a function that need not be captured does that a replay cannot, with its line, or None; it runs
+            eagerly from then on.
     """
 
     def __init__(self, python_function, input_signature=None, strict=True, arena=None):
@@ -149,6 +150,7 @@ class Function:
     def _keep(self, key, captured):
         watch(key[0], functools.partial(_drop_dead, weakref.ref(self)))
         with self._lock:
+            # Held until the lock is free: what dies with a plan may call back.
             dropped = [self._plans.pop(k) for k in [*self._plans] if k[1][-1] != key[1][-1]]  # layers have changed
             self._plans[key] = captured
             if len(self._plans) <= _MAX_PLANS:
@@ -167,6 +169,7 @@ class Function:
         if not self._lock.acquire(blocking=False):
             return
         try:
+            # As in `_keep`.
             dropped = [self._plans.pop(key) for key in [k for k in self._plans if is_gone(k[0])]]
             if self._last is not None and self._last[2] in dropped:
                 self._last = None
@@ -175,12 +178,8 @@ class Function:
 
     def _checked(self, args):
         """Arguments as tensors that fit `input_signature`."""
-        if len(args) < len(self._specs):
-            raise TypeError(
-                f"[function] input_signature names {len(self._specs)} arguments. Received: {len(args)} arguments."
-            )
-        lead = len(args) - len(self._specs)
-        if lead > 1:
+        lead = len(args) - len(self._specs)  # a method's own object
+        if not 0 <= lead <= 1:
             raise TypeError(
                 f"[function] input_signature names {len(self._specs)} arguments. Received: {len(args)} arguments."
             )

@@ -152,7 +152,10 @@ def test_short_last_batch_and_two_kinds_of_step():
     def make():
         model = small_model()
         step, variables = train_step(model, optimizers.Adam(0.01))
-        both = lambda x, y, training: step(x, y) if training else {"logits": model(x, training=False)}  # noqa: E731
+
+        def both(x, y, training):
+            return step(x, y) if training else {"logits": model(x, training=False)}
+
         return both, variables
 
     calls = [(x, y, i % 4 != 3) for i, (x, y) in enumerate(batches(24, (5,), sizes=(8, 8, 3)))]
@@ -241,7 +244,10 @@ def test_second_derivatives_persistent_tapes_and_grad():
         return step, lambda: [w]
 
     rng = np.random.default_rng(0)
-    draw = lambda *shape: lm.convert_to_tensor(rng.standard_normal(shape).astype("float32"))  # noqa: E731
+
+    def draw(*shape):
+        return lm.convert_to_tensor(rng.standard_normal(shape).astype("float32"))
+
     check_twice(make, [(draw(2, 4), draw(2, 3)) for _ in range(20)])
 
 

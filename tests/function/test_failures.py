@@ -13,6 +13,7 @@ import pytest
 import lamina as lm
 from lamina import _core, layers, metrics, ops, optimizers
 
+from ..fresh import run
 from .test_bits import batches, train_step
 from .twice import bits
 
@@ -141,9 +142,9 @@ def test_bad_data_drops_the_step_whole():
     before = bits(variables())
     bad = lm.convert_to_tensor(np.array([0, 1, 2, 11, 0, 1, 2, 0]))
     messages = []
-    for run in (function, function):
+    for call in (function, function):
         with pytest.raises(ValueError, match=r"\[sparse_categorical_crossentropy\] label .*value=11 at element 3") as e:
-            run(rows[2][0], bad)
+            call(rows[2][0], bad)
         messages.append(str(e.value))
         assert bits(variables()) == before
     with pytest.raises(ValueError) as e:
@@ -309,16 +310,6 @@ for _ in range(2):
 resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 assert float(step(x, 1)) == wide and float(v) == 4
 """
-
-
-def run(code, **env):
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, **env},
-    )
 
 
 def test_out_of_memory_leaves_everything_usable():

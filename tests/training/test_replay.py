@@ -85,8 +85,7 @@ def test_datasets_generators_and_steps_per_epoch():
 
 def test_validation_and_evaluate():
     x, y = data(100)
-    fit = lambda m: m.fit(x, y, validation_split=0.3, epochs=3, verbose=0)  # noqa: E731
-    model = assert_same(dense(), fit)
+    model = assert_same(dense(), lambda m: m.fit(x, y, validation_split=0.3, epochs=3, verbose=0))
     assert model._functions["test"].plans
     replayed = model.evaluate(x, y, batch_size=33, verbose=0)
     model.run_eagerly = True
@@ -138,7 +137,10 @@ def noisy():
 
 def test_dropout_batch_statistics_penalties_and_schedules(threads):
     x, y = data(90)
-    fit = lambda m: m.fit(x, y, batch_size=20, epochs=8, verbose=0)  # noqa: E731
+
+    def fit(model):
+        return model.fit(x, y, batch_size=20, epochs=8, verbose=0)
+
     model = assert_same(noisy, fit)
     assert len(model._functions["train"].plans) == 2
     expected = weights_after(noisy, fit, False)[0]
@@ -199,6 +201,50 @@ def test_a_step_that_reads_a_value_stays_eager_and_says_so_once():
         )
     assert len(caught) == 1 and state == eager and replayed == history
     assert len(model.calls) == 10 and not model._functions["train"].plans
+
+
+class MakesAMetric(OwnStep):
+    """Counts with a metric that lives for one step."""
+
+    def train_step(self, batch):
+        counter = lm.metrics.Mean()
+        counter.update_state(super().train_step(batch)["last"])
+        return {"mean": counter.result()}
+
+
+def test_a_step_that_drops_what_it_writes_stays_eager_and_says_so():
+    x, y = data()
+
+    def make():
+        model = MakesAMetric()
+        model.compile("adam")
+        return model
+
+    def fit(model):
+        return model.fit(x, y, batch_size=16, epochs=2, verbose=0)
+
+    eager, history, _ = weights_after(make, fit, True)
+    with pytest.warns(UserWarning, match=r"\[fit\] the step writes a variable that it made and dropped.*, at .*:\d+"):
+        state, replayed, model = weights_after(make, fit, False)
+    assert (state, replayed) == (eager, history) and not model._functions["train"].plans
+
+
+def test_long_epochs_ask_a_schedule_ahead():
+    asked = []
+
+    class Counted(lm.optimizers.schedules.LearningRateSchedule):
+        def __call__(self, step):
+            asked.append(int(step))
+            return 0.1 / (1 + int(step))
+
+    def make():
+        model = lm.Sequential([lm.layers.Dense(1)])
+        model.compile(lm.optimizers.SGD(Counted()), "mse")
+        return model
+
+    x = np.linspace(-1, 1, 3000, dtype="float32").reshape(-1, 2)
+    assert_same(make, lambda m: m.fit(x, x[:, :1], batch_size=2, epochs=1, verbose=0))
+    assert max(asked) == 749
 
 
 def test_callbacks_see_every_step_and_may_change_things():

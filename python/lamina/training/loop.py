@@ -128,10 +128,10 @@ def _each_step(model, runner, data, epoch, source, step_of, what, run, own_step)
     hooks = f"on_{what}_batch_begin", f"on_{what}_batch_end"
     reads_logs, result, step = run.reads_logs(hooks[1]), None, -1
     if source is None and data.columns is not None and not run.wants_steps(what):
-        order, step = data.order(epoch), 0
+        order, step, full = data.order(epoch), 0, data.num_samples // data.batch_size
         while step < data.steps and not (what == "train" and step and model._must_stop()):
-            rows = runner.rows(data) if step < data.num_samples // data.batch_size else None
-            if rows is not None and step > 0:
+            rows = runner.rows(data) if 0 < step < full else None
+            if rows is not None:
                 step, result = rows.run(order, step, lambda steps: run.advance(what, steps))
                 continue
             result = step_of(step, data.batch(order, step))

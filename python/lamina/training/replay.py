@@ -21,7 +21,7 @@ from ..thread_state import init_scope
 from .batches import to_tensors
 from .checks import warn_once
 
-_ROWS_AHEAD = 4096  # steps that a plain-Python schedule is asked for at a time
+_FEW_STEPS = 64  # that a plain-Python schedule is asked for at first; then twice what ran in one call
 _SECONDS = 0.1  # from one return to Python to the next
 
 
@@ -93,8 +93,8 @@ class Runner:
             warn_once(
                 self.model,
                 f"eager {self.step.__name__}",
-                f"[{self._where}] the step reads a value in Python, at {self.function.failure}, and so cannot be "
-                "captured: it runs eagerly, which is slower. Return tensors from it, or read values in a callback.",
+                f"[{self._where}] the step {self.function.failure}, and so cannot be captured: it runs eagerly, which "
+                "is slower. Return tensors from it, read values in a callback, make variables outside.",
             )
         return result
 
@@ -132,12 +132,12 @@ class RowRunner:
 
         Comes back to Python about ten times a second for `on_steps(steps since)`.
         """
-        size, result = self._data.batch_size, None
+        size, result, done = self._data.batch_size, None, 0
         order = None if order is None else _core.from_buffer(np.ascontiguousarray(order, np.int64))
         while step < self.full:
             steps = self.full - step
             if self._captured.host_steps:
-                steps = min(steps, _ROWS_AHEAD)
+                steps = min(steps, max(_FEW_STEPS, 2 * done))
             host = [ahead(steps) for ahead in self._captured.host_steps]
             done, cores = self._captured.plan.replay_rows(
                 self._columns, order, step * size, size, steps, _SECONDS, host, self._stop
