@@ -2,7 +2,7 @@
 
 from lamina import _core
 
-BUILT = ("baseline", "avx2", "avx512")
+BUILT = ("baseline", "avx2", "avx512", "amx")
 
 if __name__ == "__main__":
     print(*[isa for isa in BUILT if isa in _core.supported_isas() and isa != _core.isa()])

@@ -84,7 +84,7 @@ def test_an_unknown_instruction_set_is_an_error(isa):
 
 
 def test_the_forced_instruction_set_is_the_running_one():
-    for isa in ("baseline", "avx2", "avx512"):
+    for isa in ("baseline", "avx2", "avx512", "avx512_bf16", "amx"):
         if isa in lm._core.supported_isas():
             assert run("from lamina import _core; print(_core.isa())", LAMINA_ISA=isa).stdout.strip() == isa
 

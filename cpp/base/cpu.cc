@@ -81,19 +81,16 @@ bool request_tile_data() {
 }
 
 constexpr Isa kRows[] = {Isa::baseline, Isa::avx2, Isa::avx512, Isa::avx512_bf16, Isa::amx};
-constexpr Isa kBestBuilt = Isa::avx512;
 
 #elif defined(__aarch64__)
 
 std::vector<Feature> detect() { return {{"asimd", Isa::neon, true}}; }  // part of every AArch64
 constexpr Isa kRows[] = {Isa::baseline, Isa::neon};
-constexpr Isa kBestBuilt = Isa::neon;
 
 #else
 
 std::vector<Feature> detect() { return {}; }
 constexpr Isa kRows[] = {Isa::baseline};
-constexpr Isa kBestBuilt = Isa::baseline;
 
 #endif
 
@@ -147,9 +144,7 @@ std::vector<Isa> supported_isas() {
 
 Isa choose_isa(const char* forced) {
   const std::vector<Isa> rows = supported_isas();
-  if (forced == nullptr || *forced == '\0') {
-    return *std::find_if(rows.rbegin(), rows.rend(), [](Isa row) { return row <= kBestBuilt; });
-  }
+  if (forced == nullptr || *forced == '\0') return rows.back();
   std::string names;
   for (Isa row : rows) {
     if (std::string(forced) == isa_name(row)) return row;

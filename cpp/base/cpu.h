@@ -22,9 +22,8 @@ const char* isa_name(Isa isa);
 // vendor.
 std::vector<Isa> supported_isas();
 
-// The row in use: LAMINA_ISA, or the best supported row that kernels are built for (at most avx512 on
-// x86-64). Decided at the first call. An unknown or unsupported LAMINA_ISA raises ValueError naming the
-// supported rows.
+// The row in use: LAMINA_ISA, or the best supported row. Decided at the first call. An unknown or unsupported
+// LAMINA_ISA raises ValueError naming the supported rows.
 Isa isa();
 
 // The row isa() would choose if LAMINA_ISA were `forced` (null or empty: not set).

@@ -10,6 +10,7 @@
 #include "base/allocator.h"
 #include "base/cpu.h"
 #include "base/parallel.h"
+#include "ops/gemm.h"
 #include "ops/launch.h"
 
 namespace py = pybind11;
@@ -101,6 +102,9 @@ PYBIND11_MODULE(_core, m) {
 
   m.def("num_threads", &num_threads);
   m.def("set_num_threads", &set_num_threads, py::arg("n"));
+  m.def(
+      "set_matmul_precision",  // 0 highest .. 3 low
+      [](int level) { set_matmul_precision(static_cast<MatmulPrecision>(level)); }, py::arg("level"));
   m.def("thread_backend", &thread_backend);
   m.def("isa", [] { return isa_name(isa()); });
   m.def("supported_isas", [] {

@@ -45,5 +45,24 @@ LAMINA_INLINE void with_activation(Activation f, Body body) {
   }
 }
 
+// C = f(C + bias) on m rows of n, bias null for none. Columns outside, rows inside: the bias stays in a
+// register; for few vectors of columns, or C in L1.
+template <class T>
+void finish(Activation f, const void* bias_, void* c_, int64_t c_row, int64_t m, int64_t n) {
+  using V = Vec<T>;
+  const T* bias = static_cast<const T*>(bias_);
+  with_activation(
+      f, [=](auto tag) __attribute__((always_inline)) {
+        for (int64_t j = 0; j < n; j += V::kLanes) {
+          const int left = lanes_at<T>(n, j);
+          const V add = bias ? V::load(bias + j, left) : V(T(-0.0));  // x + -0 = x for every x
+          T* c = static_cast<T*>(c_) + j;
+          for (int64_t i = 0; i < m; ++i, c += c_row) {
+            activate<decltype(tag)::value>(V::load(c, left) + add).store(c, left);
+          }
+        }
+      });
+}
+
 }  // namespace
 }  // namespace lamina

@@ -19,13 +19,24 @@
 #define LAMINA_PICK_ROW(T, name, row) \
   if (isa() >= Isa::row) return &row::name;
 
+#define LAMINA_PICK(T, name)              \
+  []() -> const T* {                      \
+    LAMINA_ROWS(LAMINA_PICK_ROW, T, name) \
+    return nullptr;                       \
+  }()
+
 // Best row that the CPU has (or LAMINA_ISA allows), chosen once. The last row always fits.
-#define LAMINA_KERNELS(T, name)                      \
-  LAMINA_ROWS(LAMINA_DECLARE_ROW, T, name)           \
-  static const T& name() {                           \
-    static const T* const table = []() -> const T* { \
-      LAMINA_ROWS(LAMINA_PICK_ROW, T, name)          \
-      return nullptr;                                \
-    }();                                             \
-    return *table;                                   \
+#define LAMINA_KERNELS(T, name)                         \
+  LAMINA_ROWS(LAMINA_DECLARE_ROW, T, name)              \
+  static const T& name() {                              \
+    static const T* const table = LAMINA_PICK(T, name); \
+    return *table;                                      \
+  }
+
+// For files that do not list every row: a pointer, null if the CPU has none of them.
+#define LAMINA_OPTIONAL_KERNELS(T, name)                \
+  LAMINA_ROWS(LAMINA_DECLARE_ROW, T, name)              \
+  static const T* name() {                              \
+    static const T* const table = LAMINA_PICK(T, name); \
+    return table;                                       \
   }

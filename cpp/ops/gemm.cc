@@ -1,11 +1,13 @@
 #include "ops/gemm.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include "base/dtype.h"
 #include "base/error.h"
 #include "base/parallel.h"
 #include "ops/dispatch.h"
+#include "ops/gemm_split.h"
 
 namespace lamina {
 
@@ -16,6 +18,8 @@ const GemmTypeKernels& gemm_kernels_of(DType dtype) {
 }
 
 namespace {
+
+std::atomic<MatmulPrecision> precision = MatmulPrecision::high;
 
 // A panel of B, kBlockK x 2 vectors, shares L1 with a panel of A; kBlockN of them stay in L2 and L3.
 constexpr int64_t kBlockK = 256;
@@ -49,6 +53,7 @@ struct Plan {
   int64_t slices, slice_k;
   int32_t rows, cols;
   bool pack_a, pack_b;
+  bool splits;  // made of parts: gemm_split.h has the rest
   size_t item, b_bytes, slice_bytes, part_bytes, total_bytes;
 };
 
@@ -64,6 +69,12 @@ size_t align_bytes(int64_t elements, size_t item) {
   return (static_cast<size_t>(elements) * item + 63) & ~size_t{63};
 }
 
+// The product over k of one slice.
+GemmArgs slice_of(GemmArgs g, int64_t k) {
+  g.k = k;
+  return g;
+}
+
 Plan make_plan(const GemmArgs& g) {
   Plan p;
   const GemmTypeKernels& kernels = gemm_kernels_of(g.dtype);
@@ -77,6 +88,14 @@ Plan make_plan(const GemmArgs& g) {
   }
   p.slice_k = ceil_div(g.k, p.slices);
   p.slices = ceil_div(g.k, p.slice_k);
+  p.part_bytes = p.slices > 1 ? align_bytes(g.m * g.n, p.item) : 0;
+  const GemmArgs slice = slice_of(g, p.slice_k);
+  p.splits = gemm_splits(slice);
+  if (p.splits) {
+    p.slice_bytes = (gemm_split_scratch_bytes(slice) + 63) & ~size_t{63};
+    p.total_bytes = static_cast<size_t>(p.slices) * (p.slice_bytes + p.part_bytes);
+    return p;
+  }
 
   const bool small_b = g.k * g.n <= kDirectB;
   p.pack_b = g.b_col != 1 || (g.m > kDirectM && g.n > kernels.cols && !small_b) ||
@@ -102,7 +121,6 @@ Plan make_plan(const GemmArgs& g) {
   const int64_t b_size = p.pack_b ? ceil_div(p.block_n, p.cols) * p.cols * p.block_k : 0;
   p.b_bytes = align_bytes(b_size, p.item);
   p.slice_bytes = p.b_bytes + align_bytes(a_size, p.item);
-  p.part_bytes = p.slices > 1 ? align_bytes(g.m * g.n, p.item) : 0;
   p.total_bytes = static_cast<size_t>(p.slices) * (p.slice_bytes + p.part_bytes);
   return p;
 }
@@ -190,6 +208,15 @@ struct Blocks {
 // The product over k in [k_begin, k_end), `scratch` of slice_bytes.
 void multiply(const GemmArgs& g, const Plan& p, const void* a, const void* b, const void* bias, void* c,
               int64_t c_row, int64_t k_begin, int64_t k_end, bool accumulate, bool finish, void* scratch) {
+  if (p.splits) {
+    GemmArgs slice = slice_of(g, k_end - k_begin);
+    slice.c_row = c_row;
+    slice.accumulate = accumulate;
+    if (!finish) slice.activation = Activation::none;
+    return gemm_split_run(slice, static_cast<const float*>(a) + k_begin * g.a_col,
+                          static_cast<const float*>(b) + k_begin * g.b_row, static_cast<const float*>(bias),
+                          static_cast<float*>(c), scratch);
+  }
   const Blocks blocks{g,      p,       a,     b,          bias,   c,
                       c_row,  k_begin, k_end, accumulate, finish, static_cast<char*>(scratch) + p.b_bytes,
                       scratch};
@@ -242,7 +269,11 @@ size_t gemm_scratch_bytes(const GemmArgs& g) {
   return make_plan(with_unit_strides(g)).total_bytes;
 }
 
+MatmulPrecision matmul_precision() { return precision.load(std::memory_order_relaxed); }
+void set_matmul_precision(MatmulPrecision value) { precision.store(value, std::memory_order_relaxed); }
+
 double gemm_cost(const GemmArgs& g) {
+  if (g.k > 0 && gemm_splits(g)) return 30 + gemm_split_cost(g);
   const double multiply_adds = static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k);
   return 30 + cost_of(multiply_adds, gemm_kernels_of(g.dtype));
 }

@@ -20,8 +20,21 @@ namespace lamina {
 
 enum class DType : uint8_t;
 
+// What a float32 product may be made of; accumulation is in float32 always.
+//   highest   fma in float32
+//   high      an error no larger than that, from parts of bfloat16 where that is faster (gemm_split.h)
+//   medium    two parts: about 16 bits of each operand
+//   low       operands rounded to bfloat16
+// Without hardware for parts all are as `highest`.
+enum class MatmulPrecision : uint8_t { highest, high, medium, low };
+
+// Of the process, for ops to come; `high` at first.
+MatmulPrecision matmul_precision();
+void set_matmul_precision(MatmulPrecision precision);
+
 struct GemmArgs {
   DType dtype{};  // float32 or float64
+  MatmulPrecision precision = MatmulPrecision::highest;
   int64_t m = 0, n = 0, k = 0;
   int64_t a_row = 0, a_col = 0;  // A(i, k) at a[i * a_row + k * a_col]
   int64_t b_row = 0, b_col = 0;  // B(k, j) at b[k * b_row + j * b_col]

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "ops/activation.kernel.h"
+#include "simd/transpose.h"
 
 namespace lamina {
 namespace {
@@ -111,24 +112,6 @@ constexpr TileTable<T> make_tiles(std::integer_sequence<int, I...>) {
 template <class T>
 constexpr TileTable<T> kTiles = make_tiles<T>(std::make_integer_sequence<int, kMaxVectors * kRows>());
 
-// Columns outside, rows inside: the bias stays in a register. n is a few vectors wide, so C is in L1.
-template <class T>
-void finish(Activation f, const void* bias_, void* c_, int64_t c_row, int64_t m, int64_t n) {
-  using V = Vec<T>;
-  const T* bias = static_cast<const T*>(bias_);
-  with_activation(
-      f, [=](auto tag) __attribute__((always_inline)) {
-        for (int64_t j = 0; j < n; j += V::kLanes) {
-          const int left = lanes_at<T>(n, j);
-          const V add = bias ? V::load(bias + j, left) : V(T(-0.0));  // x + -0 = x for every x
-          T* c = static_cast<T*>(c_) + j;
-          for (int64_t i = 0; i < m; ++i, c += c_row) {
-            activate<decltype(tag)::value>(V::load(c, left) + add).store(c, left);
-          }
-        }
-      });
-}
-
 template <class T>
 void multiply(const GemmBlock& g) {
   constexpr int kLanes = Vec<T>::kLanes;
@@ -149,32 +132,6 @@ void multiply(const GemmBlock& g) {
                  g.accumulate});
     }
     if (finishes) finish<T>(g.activation, bias ? bias + j : nullptr, c + j, g.c_row, g.m, n);
-  }
-}
-
-// All of a, b lanes in turn: a0 b0 a1 b1 ...; the first or the second half of that.
-template <class T, int... I>
-LAMINA_INLINE void interleave(Vec<T> a, Vec<T> b, Vec<T>& low, Vec<T>& high,
-                              std::integer_sequence<int, I...>) {
-  constexpr int kLanes = Vec<T>::kLanes;
-  low.v = __builtin_shufflevector(a.v, b.v, (I / 2 + I % 2 * kLanes)...);
-  high.v = __builtin_shufflevector(a.v, b.v, (kLanes / 2 + I / 2 + I % 2 * kLanes)...);
-}
-// In place, kLanes x kLanes: each of the log2 rounds moves the top bit of the row number into the bottom of
-// the lane number.
-template <class T>
-LAMINA_INLINE void transpose(Vec<T>* r) {
-  constexpr int kLanes = Vec<T>::kLanes;
-#pragma GCC unroll 4
-  for (int round = 1; round < kLanes; round *= 2) {
-    Vec<T> next[kLanes];
-#pragma GCC unroll 8
-    for (int i = 0; i < kLanes / 2; ++i) {
-      interleave(r[i], r[i + kLanes / 2], next[2 * i], next[2 * i + 1],
-                 std::make_integer_sequence<int, kLanes>());
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < kLanes; ++i) r[i] = next[i];
   }
 }
 

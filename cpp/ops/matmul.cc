@@ -213,6 +213,7 @@ Tensor flatten_rows(const Tensor& x) {
 GemmArgs gemm_args(const Tensor& a, const Tensor& b) {
   const int i = a.rank() - 2, j = b.rank() - 2;
   return {.dtype = a.dtype(),
+          .precision = matmul_precision(),
           .m = a.dim(i),
           .n = b.dim(j + 1),
           .k = a.dim(i + 1),

@@ -36,9 +36,10 @@ def set_matmul_precision(precision):
     """Sets how float32 matrix products may be computed.
 
     Args:
-        precision: `"highest"` (float32 FMA), `"high"` (the default: error no larger than the FMA chain's),
-            `"medium"` or `"low"`. Every level is computed as `"highest"` until the faster paths are built, which
-            satisfies each level's promise.
+        precision: `"highest"` (float32 FMA), `"high"` (the default: error no larger than the FMA chain's, on CPUs
+            with AMX from three bfloat16 parts of each operand), `"medium"` (two parts: an error of at most 2^-14 of
+            the sum of |a||b|) or `"low"` (bfloat16 operands: 2^-7). CPUs without AMX compute every level as
+            `"highest"`, which satisfies each promise; docs/precision.md has measured errors.
 
     Raises:
         ValueError: for another name.
@@ -55,6 +56,7 @@ def set_matmul_precision(precision):
         raise ValueError(
             f"[set_matmul_precision] expects one of {', '.join(_PRECISIONS)}. Received: precision={precision!r}."
         )
+    _core.set_matmul_precision(_PRECISIONS.index(precision))
     _precision = precision
 
 

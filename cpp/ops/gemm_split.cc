@@ -1,0 +1,172 @@
+#include "ops/gemm_split.h"
+
+#include <algorithm>
+
+#include "base/dtype.h"
+#include "base/parallel.h"
+#include "ops/dispatch.h"
+#include "ops/gemm.h"
+
+namespace lamina {
+
+LAMINA_OPTIONAL_KERNELS(GemmSplitKernels, gemm_split_kernels)
+
+namespace {
+
+constexpr int64_t kStretchK = 1024, kBlockN = 1024;  // of B, split at a time: 6 MB of three parts
+// Tiles of C handed to threads stay in L2; they shrink where C has fewer than kMinTiles.
+constexpr int64_t kTileM = 256, kTileN = 512, kMinTileN = 128, kMinTiles = 8;
+
+// Nanoseconds: a multiply-add made of one product of parts, splitting an element, a multiply-add of the fma
+// path. Measured on the first machines with AMX; they decide which path is faster, so they are part of what
+// fixes the bits.
+constexpr double kProductCost = 0.0008, kSplitCost = 0.2, kResultCost = 0.1, kFmaCost = 0.0125;
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+size_t align_bytes(size_t n) { return (n + 63) & ~size_t{63}; }
+
+// 0 where products are not split.
+int parts_of(const GemmArgs& g) {
+  switch (g.precision) {
+    case MatmulPrecision::highest:
+      return 0;
+    case MatmulPrecision::high:
+      return 3;
+    case MatmulPrecision::medium:
+      return 2;
+    case MatmulPrecision::low:
+      return 1;
+  }
+  return 0;
+}
+
+double cost_of(const GemmArgs& g, int64_t m, int64_t n) {
+  const int parts = parts_of(g);
+  const double products = parts * (parts + 1) / 2;
+  const auto whole = [](int64_t size, int64_t unit) { return static_cast<double>(round_up(size, unit)); };
+  const double k = static_cast<double>(g.k);
+  return kProductCost * products * whole(m, 16) * whole(n, 16) * whole(g.k, kSplitUnit) +
+         kSplitCost * k * static_cast<double>(m * ceil_div(n, kTileN) + n) +
+         kResultCost * static_cast<double>(m * n) * whole(g.k, 128) / 128;
+}
+
+// How one product is cut; a function of its sizes alone.
+struct Cut {
+  int parts;
+  int64_t stretch_k, block_n;  // of B, split at a time
+  int64_t tile_m, tile_n;      // of C
+  size_t packed_bytes, fits_bytes;
+
+  explicit Cut(const GemmArgs& g) : parts(parts_of(g)) {
+    const int64_t block_k = gemm_split_kernels()->block_k;
+    stretch_k = std::min(g.k, kStretchK);
+    block_n = std::min(g.n, kBlockN);
+    tile_m = std::min(kTileM, round_up(g.m, kSplitPanel));
+    tile_n = std::min(kTileN, round_up(block_n, kSplitPanel));
+    const auto too_few = [&] { return ceil_div(g.m, tile_m) * ceil_div(block_n, tile_n) < kMinTiles; };
+    while (tile_m > kSplitPanel && too_few()) tile_m = round_up(tile_m / 2, kSplitPanel);
+    while (tile_n > kMinTileN && too_few()) tile_n = round_up(tile_n / 2, kSplitPanel);
+    const int64_t panels = ceil_div(block_n, kSplitPanel);
+    packed_bytes = static_cast<size_t>(panels * split_panel_size(parts, stretch_k)) * sizeof(uint16_t);
+    fits_bytes = align_bytes(static_cast<size_t>(panels * ceil_div(stretch_k, block_k)) * sizeof(bool));
+  }
+};
+
+GemmSplitBlock block_of(const GemmArgs& g, const float* a, const float* b, const float* bias, float* c) {
+  return {.a = a,
+          .b = b,
+          .bias = bias,
+          .packed_b = nullptr,
+          .fits_b = nullptr,
+          .first_panel = 0,
+          .panels = 0,
+          .c = c,
+          .m = g.m,
+          .n = g.n,
+          .k = g.k,
+          .a_row = g.a_row,
+          .a_col = g.a_col,
+          .b_row = g.b_row,
+          .b_col = g.b_col,
+          .c_row = g.c_row,
+          .accumulate = g.accumulate,
+          .last = true,
+          .activation = g.activation};
+}
+
+// B over n columns from jc and k in [pc, pc + kc).
+void pack_b(const GemmArgs& g, const Cut& cut, const float* b, int64_t nc, int64_t kc, uint16_t* packed,
+            bool* fits) {
+  const GemmSplitKernels& kernels = *gemm_split_kernels();
+  const int64_t panels = ceil_div(nc, kSplitPanel), blocks = ceil_div(kc, kernels.block_k);
+  const double cost = kSplitCost * static_cast<double>(kSplitPanel * std::min(kc, kernels.block_k));
+  parallel_for(panels * blocks, grain_for(cost), [&](int64_t begin, int64_t end) {
+    for (int64_t item = begin; item < end; ++item) {
+      const int64_t block = item / panels, panel = item % panels, k = block * kernels.block_k,
+                    j = panel * kSplitPanel;
+      const int64_t size = std::min(kernels.block_k, kc - k);
+      uint16_t* to =
+          packed + panels * split_panel_size(cut.parts, k) + panel * split_panel_size(cut.parts, size);
+      fits[item] = kernels.pack_b[cut.parts - 1]({.src = b + k * g.b_row + j * g.b_col,
+                                                  .dst = to,
+                                                  .count = std::min(nc - j, kSplitPanel),
+                                                  .k = size,
+                                                  .row = g.b_row,
+                                                  .col = g.b_col});
+    }
+  });
+}
+
+}  // namespace
+
+bool gemm_splits(const GemmArgs& g) {
+  if (!gemm_split_kernels() || g.dtype != DType::kFloat32 || parts_of(g) == 0) return false;
+  if (g.m < 8 || g.n < 8 || g.k < 8) return false;
+  if ((g.a_row != 1 && g.a_col != 1) || (g.b_row != 1 && g.b_col != 1)) return false;
+  return cost_of(g, g.m, g.n) < kFmaCost * static_cast<double>(g.m * g.n) * static_cast<double>(g.k);
+}
+
+size_t gemm_split_scratch_bytes(const GemmArgs& g) {
+  const Cut cut(g);
+  return cut.packed_bytes + cut.fits_bytes;
+}
+
+double gemm_split_cost(const GemmArgs& g) { return cost_of(g, g.m, g.n); }
+
+void gemm_split_run(const GemmArgs& g, const float* a, const float* b, const float* bias, float* c,
+                    void* scratch) {
+  const Cut cut(g);
+  const GemmSplitKernels& kernels = *gemm_split_kernels();
+  uint16_t* packed = static_cast<uint16_t*>(scratch);
+  bool* fits = reinterpret_cast<bool*>(static_cast<char*>(scratch) + cut.packed_bytes);
+  for (int64_t jc = 0; jc < g.n; jc += cut.block_n) {
+    const int64_t nc = std::min(cut.block_n, g.n - jc), panels = ceil_div(nc, kSplitPanel);
+    for (int64_t pc = 0; pc < g.k; pc += cut.stretch_k) {
+      const int64_t kc = std::min(cut.stretch_k, g.k - pc);
+      pack_b(g, cut, b + pc * g.b_row + jc * g.b_col, nc, kc, packed, fits);
+      const int64_t tiles_m = ceil_div(g.m, cut.tile_m), tiles = tiles_m * ceil_div(nc, cut.tile_n);
+      GemmArgs tile = g;
+      tile.k = kc;
+      parallel_for(tiles, grain_for(cost_of(tile, cut.tile_m, cut.tile_n)), [&](int64_t begin, int64_t end) {
+        for (int64_t t = begin; t < end; ++t) {
+          const int64_t i = t % tiles_m * cut.tile_m, j = t / tiles_m * cut.tile_n, panel = j / kSplitPanel;
+          GemmSplitBlock block =
+              block_of(tile, a + i * g.a_row + pc * g.a_col, b + pc * g.b_row + (jc + j) * g.b_col,
+                       bias ? bias + jc + j : nullptr, c + i * g.c_row + jc + j);
+          block.m = std::min(cut.tile_m, g.m - i);
+          block.n = std::min(cut.tile_n, nc - j);
+          block.packed_b = packed;
+          block.first_panel = panel;
+          block.panels = panels;
+          block.fits_b = fits;
+          block.accumulate = g.accumulate || pc > 0;
+          block.last = pc + kc >= g.k;
+          kernels.multiply[cut.parts - 1](block);
+        }
+      });
+    }
+  }
+}
+
+}  // namespace lamina

@@ -1,0 +1,58 @@
+// AMX tiles: eight registers of 16 rows of 64 bytes. Only for kernels of the row amx.
+//
+//   const TileScope scope;              // configures all tiles as 16 x 64 bytes; releases them at its end
+//   tile_zero<0>();
+//   tile_load<1>(a);                    // [16][32] bfloat16
+//   tile_load<2>(b);                    // [16][16][2] bfloat16: row p holds b[k = 2p], b[k = 2p + 1] side by
+//   side tile_dot_bf16<0, 1, 2>();           // float32 C[i][j] += sum_k a[i][k] b[k][j] tile_store<0>(c);
+//
+// A product of two bfloat16 is exact in float32. tile_dot_bf16 adds the even and the odd k of a tile in a
+// chain of fma each, then both sums to C; denormals count as zero (Intel SDM volume 2, TDPBF16PS). The order
+// of k within a tile is free as long as both operands have the same.
+#pragma once
+
+#include <cstdint>
+
+#include "simd/vec.h"
+
+namespace lamina {
+namespace {
+
+constexpr int kTileRows = 16;
+constexpr int kTileBytes = 1024;
+
+class TileScope {
+ public:
+  LAMINA_INLINE TileScope() {
+    struct alignas(64) {
+      uint8_t palette = 1, start_row = 0, reserved[14] = {};
+      uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+      uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+    } config;
+    __asm__ volatile("ldtilecfg %0" ::"m"(config));
+  }
+  LAMINA_INLINE ~TileScope() { __asm__ volatile("tilerelease" ::: "memory"); }
+  TileScope(const TileScope&) = delete;
+  TileScope& operator=(const TileScope&) = delete;
+};
+
+template <int t>
+LAMINA_INLINE void tile_zero() {
+  __asm__ volatile("tilezero %%tmm%c0" ::"i"(t));
+}
+// Rows without gaps.
+template <int t>
+LAMINA_INLINE void tile_load(const void* p) {
+  __asm__ volatile("tileloadd (%1,%2,1), %%tmm%c0" ::"i"(t), "r"(p), "r"(int64_t{64}) : "memory");
+}
+template <int t>
+LAMINA_INLINE void tile_store(void* p) {
+  __asm__ volatile("tilestored %%tmm%c0, (%1,%2,1)" ::"i"(t), "r"(p), "r"(int64_t{64}) : "memory");
+}
+template <int c, int a, int b>
+LAMINA_INLINE void tile_dot_bf16() {
+  __asm__ volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(c), "i"(a), "i"(b));
+}
+
+}  // namespace
+}  // namespace lamina

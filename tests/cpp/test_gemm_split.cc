@@ -1,0 +1,170 @@
+// Products of bfloat16 parts against long double, at every kind of size and stride; what must not be split;
+// and the levels of precision. Nothing to test where the machine has no tiles.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "base/cpu.h"
+#include "base/dtype.h"
+#include "ops/gemm.h"
+#include "ops/gemm_split.h"
+
+namespace lamina {
+namespace {
+
+class GemmSplit : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (isa() != Isa::amx) GTEST_SKIP() << "no tiles on this machine, or not this row";
+  }
+};
+
+struct Product {
+  GemmArgs args;
+  std::vector<float> a, b, bias, c;
+
+  Product(int64_t m, int64_t n, int64_t k, bool a_turned, bool b_turned, MatmulPrecision precision,
+          uint32_t seed)
+      : a(static_cast<size_t>(m * k)),
+        b(static_cast<size_t>(k * n)),
+        bias(static_cast<size_t>(n)),
+        c(static_cast<size_t>(m * n), 0.5f) {
+    args = {.dtype = DType::kFloat32,
+            .precision = precision,
+            .m = m,
+            .n = n,
+            .k = k,
+            .a_row = a_turned ? 1 : k,
+            .a_col = a_turned ? m : 1,
+            .b_row = b_turned ? 1 : n,
+            .b_col = b_turned ? k : 1,
+            .c_row = n};
+    std::mt19937 random(seed);
+    std::normal_distribution<float> normal;
+    for (auto* v : {&a, &b, &bias}) {
+      for (float& x : *v) x = normal(random);
+    }
+  }
+  float& at_a(int64_t i, int64_t k) { return a[static_cast<size_t>(i * args.a_row + k * args.a_col)]; }
+  float& at_b(int64_t k, int64_t j) { return b[static_cast<size_t>(k * args.b_row + j * args.b_col)]; }
+  float at_c(int64_t i, int64_t j) const { return c[static_cast<size_t>(i * args.n + j)]; }
+
+  void run(bool with_bias = false) {
+    std::vector<char> scratch(gemm_split_scratch_bytes(args) + 64);
+    void* p = scratch.data();
+    size_t space = scratch.size();
+    p = std::align(64, space - 64, p, space);
+    gemm_split_run(args, a.data(), b.data(), with_bias ? bias.data() : nullptr, c.data(), p);
+  }
+  // Largest error in units of the sum of |a| |b|.
+  double worst(float added = 0, bool with_bias = false, bool relu = false) {
+    double worst = 0;
+    for (int64_t i = 0; i < args.m; ++i) {
+      for (int64_t j = 0; j < args.n; ++j) {
+        long double sum = added, size = std::fabs(added) + 1e-30L;
+        if (with_bias) sum += bias[static_cast<size_t>(j)], size += std::fabs(bias[static_cast<size_t>(j)]);
+        for (int64_t k = 0; k < args.k; ++k) {
+          const long double term = static_cast<long double>(at_a(i, k)) * at_b(k, j);
+          sum += term;
+          size += std::fabs(term);
+        }
+        if (relu) sum = std::max(sum, 0.0L);
+        worst = std::max(worst, static_cast<double>(std::fabs(at_c(i, j) - sum) / size));
+      }
+    }
+    return worst;
+  }
+};
+
+TEST_F(GemmSplit, AnySizeAndStride) {
+  std::mt19937 random(1);
+  const int64_t edges[] = {1, 2, 15, 16, 17, 31, 32, 33, 47, 48, 63, 64, 65, 70, 97, 129};
+  const auto size = [&] { return edges[random() % std::size(edges)]; };
+  for (uint32_t i = 0; i < 300; ++i) {
+    Product p(size(), size(), size(), i & 1, i & 2, MatmulPrecision::high, i);
+    p.args.accumulate = i & 4;
+    p.args.activation = i & 8 ? Activation::relu : Activation::none;
+    p.run(i & 16);
+    EXPECT_LT(p.worst(i & 4 ? 0.5f : 0, i & 16, i & 8), 0x1p-22)
+        << p.args.m << " x " << p.args.n << " x " << p.args.k << ", case " << i;
+  }
+}
+
+TEST_F(GemmSplit, BlocksOfEveryAxis) {
+  for (const auto& [m, n, k] :
+       {std::array<int64_t, 3>{300, 40, 270}, {40, 1100, 130}, {33, 35, 2100}, {270, 530, 65}}) {
+    Product p(m, n, k, false, false, MatmulPrecision::high, 7);
+    p.run();
+    EXPECT_LT(p.worst(), 0x1p-22) << m << " x " << n << " x " << k;
+  }
+}
+
+TEST_F(GemmSplit, LevelsKeepTheirPromise) {
+  for (const auto& [precision, bound] : {std::pair{MatmulPrecision::high, 0x1p-22},
+                                         {MatmulPrecision::medium, 0x1p-14},
+                                         {MatmulPrecision::low, 0x1p-7}}) {
+    Product p(70, 90, 150, false, true, precision, 3);
+    p.run();
+    EXPECT_LT(p.worst(), bound);
+    EXPECT_GT(p.worst(), bound / 64);  // and is not computed better than needed
+  }
+}
+
+// Each kind of element that must not be split, in A and in B: results as of fma, other rows and columns
+// untouched.
+TEST_F(GemmSplit, LargeAndNonFiniteTakeFma) {
+  const float inf = std::numeric_limits<float>::infinity(), nan = std::nanf("");
+  for (float bad : {inf, -inf, nan, 3e38f, 1e30f, 5e7f}) {
+    for (bool in_a : {true, false}) {
+      Product p(70, 80, 300, in_a, !in_a, MatmulPrecision::high, 5);
+      (in_a ? p.at_a(40, 200) : p.at_b(200, 40)) = bad;
+      Product clean = p;
+      (in_a ? clean.at_a(40, 200) : clean.at_b(200, 40)) = 0;
+      p.run();
+      clean.run();
+      for (int64_t i = 0; i < 70; ++i) {
+        for (int64_t j = 0; j < 80; ++j) {
+          if (in_a ? i == 40 : j == 40) {
+            const double want = clean.at_c(i, j) + (in_a ? static_cast<double>(bad) * p.at_b(200, j)
+                                                         : static_cast<double>(bad) * p.at_a(i, 200));
+            if (std::isnan(want)) {
+              EXPECT_TRUE(std::isnan(p.at_c(i, j)));
+            } else if (std::fabs(want) > 3.4e38) {
+              EXPECT_EQ(p.at_c(i, j), want > 0 ? inf : -inf);
+            } else {
+              EXPECT_NEAR(p.at_c(i, j), want, 1e-6 * std::fabs(want) + 1e-4);
+            }
+          } else {
+            EXPECT_NEAR(p.at_c(i, j), clean.at_c(i, j), 1e-4);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_F(GemmSplit, TinyValuesLoseNothing) {
+  Product p(64, 64, 128, false, false, MatmulPrecision::high, 9);
+  for (float& x : p.a) x *= 1e-30f;
+  for (float& x : p.b) x *= 1e-3f;
+  p.run();
+  double worst = 0;
+  for (int64_t i = 0; i < 64; ++i) {
+    for (int64_t j = 0; j < 64; ++j) {
+      long double sum = 0, size = 0;
+      for (int64_t k = 0; k < 128; ++k) {
+        const long double term = static_cast<long double>(p.at_a(i, k)) * p.at_b(k, j);
+        sum += term;
+        size += std::fabs(term);
+      }
+      worst = std::max(worst, static_cast<double>(std::fabs(p.at_c(i, j) - sum) / size));
+    }
+  }
+  EXPECT_LT(worst, 0x1p-22);
+}
+
+}  // namespace
+}  // namespace lamina

@@ -1,0 +1,112 @@
+"""The levels of `set_matmul_precision`: "high" must err no more than chains of fma do, on any kind of data."""
+
+import numpy as np
+import pytest
+
+import lamina as lm
+from lamina import _core, ops
+
+SPLITS = _core.isa() == "amx"
+
+
+@pytest.fixture(autouse=True)
+def default_precision():
+    yield
+    lm.set_matmul_precision("high")
+
+
+def product(a, b, precision):
+    lm.set_matmul_precision(precision)
+    return ops.matmul(a, b).numpy()
+
+
+def normal(rng, m, n, k):
+    return rng.standard_normal((m, k)), rng.standard_normal((k, n))
+
+
+def badly_scaled(rng, m, n, k):
+    a, b = normal(rng, m, n, k)
+    return a * 10 ** rng.uniform(-20, 20, (m, 1)), b
+
+
+def scaled_columns(rng, m, n, k):
+    a, b = normal(rng, m, n, k)
+    return a * 10 ** rng.uniform(-10, 6, (m, 1)), b * 10 ** rng.uniform(-10, 6, (1, n))
+
+
+def cancelling(rng, m, n, k):
+    a, b = normal(rng, m, n, k // 2)
+    return np.hstack([a, -a + 1e-4 * rng.standard_normal(a.shape)]), np.vstack([b, b])
+
+
+def tiny(rng, m, n, k):
+    a, b = normal(rng, m, n, k)
+    return a * 1e-25, b * 1e-8
+
+
+def positive(rng, m, n, k):
+    return tuple(np.abs(x) for x in normal(rng, m, n, k))
+
+
+@pytest.mark.parametrize("data", [normal, badly_scaled, scaled_columns, cancelling, tiny, positive])
+@pytest.mark.parametrize("shape", [(128, 96, 64), (200, 130, 300), (96, 256, 1030)])
+def test_high_errs_no_more_than_fma(data, shape):
+    rng = np.random.default_rng(0)
+    a, b = (x.astype(np.float32) for x in data(rng, *shape))
+    exact = a.astype(np.float64) @ b.astype(np.float64)
+    bound = np.abs(a).astype(np.float64) @ np.abs(b).astype(np.float64)
+    norm = np.linalg.norm(exact, axis=1)
+    errors = {}
+    for level in ("highest", "high"):
+        difference = product(a, b, level) - exact
+        errors[level] = np.mean(np.linalg.norm(difference, axis=1) / norm), np.max(np.abs(difference) / bound)
+    assert errors["high"][0] <= 1.001 * errors["highest"][0]  # relative Frobenius, row by row
+    assert errors["high"][1] <= 1.001 * errors["highest"][1]  # worst element against the a-priori bound
+
+
+@pytest.mark.parametrize("level, bound", [("medium", 2**-14), ("low", 2**-7)])
+def test_lower_levels_keep_their_promise(level, bound):
+    a, b = (x.astype(np.float32) for x in normal(np.random.default_rng(1), 128, 128, 256))
+    exact = a.astype(np.float64) @ b.astype(np.float64)
+    error = np.max(np.abs(product(a, b, level) - exact) / (np.abs(a) @ np.abs(b)))
+    assert error < bound
+    assert not SPLITS or error > bound / 256
+
+
+@pytest.mark.parametrize("level", ["high", "medium", "low"])
+def test_infinities_and_nans_are_those_of_ieee(level):
+    a, b = (x.astype(np.float32) for x in normal(np.random.default_rng(2), 128, 128, 256))
+    a[3, 5], a[70, 200], b[9, 100] = np.inf, np.nan, 3e38
+    want, y = product(a, b, "highest"), product(a, b, level)
+    np.testing.assert_array_equal(np.isnan(y), np.isnan(want))
+    np.testing.assert_array_equal(np.isposinf(y), np.isposinf(want))
+    np.testing.assert_array_equal(np.isneginf(y), np.isneginf(want))
+
+
+@pytest.mark.parametrize("shape", [(300, 520, 270), (64, 40, 5000), (1000, 33, 65)])
+def test_bits_do_not_depend_on_threads(shape):
+    a, b = (x.astype(np.float32) for x in normal(np.random.default_rng(3), *shape))
+    results, before = set(), lm.get_num_threads()
+    try:
+        for threads in (1, 2, 3, 4, 7):
+            lm.set_num_threads(threads)
+            results.add(product(a, b, "high").tobytes())
+    finally:
+        lm.set_num_threads(before)
+    assert len(results) == 1
+
+
+def test_gradients_follow_the_level():
+    a, b = (lm.convert_to_tensor(x.astype(np.float32)) for x in normal(np.random.default_rng(4), 128, 128, 128))
+
+    def gradient(level):
+        lm.set_matmul_precision(level)
+        with lm.GradientTape() as tape:
+            tape.watch(a)
+            y = ops.matmul(a, b)
+        return tape.gradient(y, a, ops.ones_like(y)).numpy()
+
+    exact = np.ones((128, 128)) @ b.numpy().astype(np.float64).T
+    high, low = (np.abs(gradient(level) - exact).max() for level in ("high", "low"))
+    assert high < 1e-4
+    assert low > 100 * high if SPLITS else low == high
