@@ -14,6 +14,7 @@ struct Conv2dArgs {
   int64_t N, H, W, C, OH, OW, F, KH, KW;
   Conv2dWindow window;
   Activation activation;
+  MatmulPrecision precision;
   bool has_bias;
   bool has_dz;  // of the layer gradient
 };
@@ -78,7 +79,8 @@ ConvJob forward_job(const Conv2dArgs& a) {
           .w_kw = cg * a.F,
           .w_k = a.F,
           .w_f = 1,
-          .w_group = fg};
+          .w_group = fg,
+          .precision = a.precision};
 }
 
 // Input pixels of phase (ph, pw) as a dense correlation of dy with the flipped, transposed filters of the
@@ -118,7 +120,8 @@ ConvJob input_grad_job(const Conv2dArgs& a, int64_t ph, int64_t pw) {
           .w_kw = -w.tap_step * tap,
           .w_k = 1,
           .w_f = a.F,
-          .w_group = fg};
+          .w_group = fg,
+          .precision = a.precision};
 }
 
 // body(job) for every phase that has input pixels.
@@ -227,6 +230,7 @@ Conv2dArgs make_args(const char* op, const Shape& x, const Shape& w, DType dtype
           .KW = w[1],
           .window = v,
           .activation = Activation::none,
+          .precision = matmul_precision(),
           .has_bias = false,
           .has_dz = false};
 }

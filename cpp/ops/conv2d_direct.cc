@@ -6,7 +6,9 @@
 #include "base/dtype.h"
 #include "base/error.h"
 #include "base/parallel.h"
+#include "ops/conv2d_split.h"
 #include "ops/dispatch.h"
+#include "ops/gemm_split.h"
 
 namespace lamina {
 
@@ -282,14 +284,53 @@ void run_weight_job(const ConvJob& j, DType dtype, const T* source, const T* dy,
   });
 }
 
+// The product that a convolution of one tap is: pixels times channels.
+GemmArgs as_product(const ConvJob& j, DType dtype, Activation activation) {
+  return {.dtype = dtype,
+          .precision = j.precision,
+          .m = j.n * j.oh * j.ow,
+          .n = j.fg,
+          .k = j.kc,
+          .a_row = j.c,
+          .a_col = 1,
+          .b_row = j.w_k,
+          .b_col = j.w_f,
+          .c_row = j.fg,
+          .activation = activation};
+}
+
+// Only where tiles make it faster: else the loops above are.
+bool is_product(const ConvJob& j, DType dtype) {
+  return j.kh * j.kw == 1 && j.groups == 1 && j.stride_h == 1 && j.stride_w == 1 && j.top == 0 &&
+         j.left == 0 && j.oh == j.h && j.ow == j.w && j.y_base == 0 && j.y_col == j.fg &&
+         j.y_row == j.ow * j.fg && j.y_image == j.oh * j.y_row &&
+         gemm_splits(as_product(j, dtype, Activation::none));
+}
+
 }  // namespace
 
-size_t conv_job_scratch(const ConvJob& job, DType dtype) { return JobLayout(job, dtype).total; }
-size_t conv_weight_scratch(const ConvJob& job, DType dtype) { return WeightLayout(job, dtype).total; }
+size_t conv_job_scratch(const ConvJob& job, DType dtype) {
+  const size_t direct = JobLayout(job, dtype).total;
+  if (is_product(job, dtype)) return gemm_scratch_bytes(as_product(job, dtype, Activation::none));
+  return conv_splits(job, dtype) ? std::max(direct, conv_split_scratch(job)) : direct;
+}
+size_t conv_weight_scratch(const ConvJob& job, DType dtype) {
+  const size_t direct = WeightLayout(job, dtype).total;
+  return conv_weight_splits(job, dtype) ? std::max(direct, conv_split_weight_scratch(job)) : direct;
+}
 
 void run_conv_job(const ConvJob& job, DType dtype, const void* source, const void* w, const void* bias,
                   Activation activation, void* y, void* scratch) {
   char* s = static_cast<char*>(scratch);
+  if (is_product(job, dtype)) {
+    return gemm_run(as_product(job, dtype, activation), source, static_cast<const float*>(w) + job.w_base,
+                    bias, y, scratch);
+  }
+  if (conv_splits(job, dtype) &&
+      run_conv_split(job, static_cast<const float*>(source), static_cast<const float*>(w),
+                     static_cast<const float*>(bias), activation, static_cast<float*>(y), s)) {
+    return;
+  }
   if (dtype == DType::kFloat32) {
     run_job<float>(job, dtype, static_cast<const float*>(source), static_cast<const float*>(w),
                    static_cast<const float*>(bias), activation, static_cast<float*>(y), s);
@@ -302,6 +343,11 @@ void run_conv_job(const ConvJob& job, DType dtype, const void* source, const voi
 void run_conv_weight_job(const ConvJob& job, DType dtype, const void* source, const void* dy, void* dw,
                          const ConvEpilogueGrad& e, void* scratch) {
   char* s = static_cast<char*>(scratch);
+  if (conv_weight_splits(job, dtype) &&
+      run_conv_split_weight(job, static_cast<const float*>(source), static_cast<const float*>(dy),
+                            static_cast<float*>(dw), e, s)) {
+    return;
+  }
   if (dtype == DType::kFloat32) {
     run_weight_job<float>(job, dtype, static_cast<const float*>(source), static_cast<const float*>(dy),
                           static_cast<float*>(dw), e, s);

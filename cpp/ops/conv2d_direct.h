@@ -14,6 +14,7 @@
 
 #include "base/fwd.h"
 #include "ops/activation.h"
+#include "ops/gemm.h"
 
 namespace lamina {
 
@@ -27,6 +28,7 @@ struct ConvJob {
   int64_t groups, fg;          // filters per group
   int64_t y_base, y_image, y_row, y_col;          // output address of a pixel, in elements
   int64_t w_base, w_kh, w_kw, w_k, w_f, w_group;  // filter address, in elements, of any sign
+  MatmulPrecision precision;
 
   int64_t depth() const { return kh * kw * kc; }
 };

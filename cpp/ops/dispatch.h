@@ -33,10 +33,11 @@
     return *table;                                      \
   }
 
-// For files that do not list every row: a pointer, null if the CPU has none of them.
+// For files that do not list every row: a pointer, null if the CPU has none of them. The function is not
+// static, so that a header may declare it.
 #define LAMINA_OPTIONAL_KERNELS(T, name)                \
   LAMINA_ROWS(LAMINA_DECLARE_ROW, T, name)              \
-  static const T* name() {                              \
+  const T* name() {                                     \
     static const T* const table = LAMINA_PICK(T, name); \
     return table;                                       \
   }

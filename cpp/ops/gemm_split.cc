@@ -11,6 +11,20 @@ namespace lamina {
 
 LAMINA_OPTIONAL_KERNELS(GemmSplitKernels, gemm_split_kernels)
 
+int split_parts(MatmulPrecision precision) {
+  switch (precision) {
+    case MatmulPrecision::highest:
+      return 0;
+    case MatmulPrecision::high:
+      return 3;
+    case MatmulPrecision::medium:
+      return 2;
+    case MatmulPrecision::low:
+      return 1;
+  }
+  return 0;
+}
+
 namespace {
 
 constexpr int64_t kStretchK = 1024, kBlockN = 1024;  // of B, split at a time: 6 MB of three parts
@@ -26,23 +40,8 @@ int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 size_t align_bytes(size_t n) { return (n + 63) & ~size_t{63}; }
 
-// 0 where products are not split.
-int parts_of(const GemmArgs& g) {
-  switch (g.precision) {
-    case MatmulPrecision::highest:
-      return 0;
-    case MatmulPrecision::high:
-      return 3;
-    case MatmulPrecision::medium:
-      return 2;
-    case MatmulPrecision::low:
-      return 1;
-  }
-  return 0;
-}
-
 double cost_of(const GemmArgs& g, int64_t m, int64_t n) {
-  const int parts = parts_of(g);
+  const int parts = split_parts(g.precision);
   const double products = parts * (parts + 1) / 2;
   const auto whole = [](int64_t size, int64_t unit) { return static_cast<double>(round_up(size, unit)); };
   const double k = static_cast<double>(g.k);
@@ -58,7 +57,7 @@ struct Cut {
   int64_t tile_m, tile_n;      // of C
   size_t packed_bytes, fits_bytes;
 
-  explicit Cut(const GemmArgs& g) : parts(parts_of(g)) {
+  explicit Cut(const GemmArgs& g) : parts(split_parts(g.precision)) {
     const int64_t block_k = gemm_split_kernels()->block_k;
     stretch_k = std::min(g.k, kStretchK);
     block_n = std::min(g.n, kBlockN);
@@ -121,7 +120,7 @@ void pack_b(const GemmArgs& g, const Cut& cut, const float* b, int64_t nc, int64
 }  // namespace
 
 bool gemm_splits(const GemmArgs& g) {
-  if (!gemm_split_kernels() || g.dtype != DType::kFloat32 || parts_of(g) == 0) return false;
+  if (!gemm_split_kernels() || g.dtype != DType::kFloat32 || split_parts(g.precision) == 0) return false;
   if (g.m < 8 || g.n < 8 || g.k < 8) return false;
   if ((g.a_row != 1 && g.a_col != 1) || (g.b_row != 1 && g.b_col != 1)) return false;
   return cost_of(g, g.m, g.n) < kFmaCost * static_cast<double>(g.m * g.n) * static_cast<double>(g.k);

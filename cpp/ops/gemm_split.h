@@ -24,6 +24,10 @@
 namespace lamina {
 
 struct GemmArgs;
+enum class MatmulPrecision : uint8_t;
+
+// Parts of an operand at this precision; 0 where products are not split.
+int split_parts(MatmulPrecision precision);
 
 // True if this product is better made of parts: the machine has tiles, the precision allows it, and the sizes
 // are worth splitting the operands.
@@ -76,5 +80,8 @@ struct GemmSplitKernels {
   bool (*pack_b[3])(const GemmSplitPack&);
   void (*multiply[3])(const GemmSplitBlock&);
 };
+
+// Null where the machine has no tiles.
+const GemmSplitKernels* gemm_split_kernels();
 
 }  // namespace lamina

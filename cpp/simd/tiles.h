@@ -40,10 +40,10 @@ template <int t>
 LAMINA_INLINE void tile_zero() {
   __asm__ volatile("tilezero %%tmm%c0" ::"i"(t));
 }
-// Rows without gaps.
+// step: bytes from one row to the next.
 template <int t>
-LAMINA_INLINE void tile_load(const void* p) {
-  __asm__ volatile("tileloadd (%1,%2,1), %%tmm%c0" ::"i"(t), "r"(p), "r"(int64_t{64}) : "memory");
+LAMINA_INLINE void tile_load(const void* p, int64_t step = 64) {
+  __asm__ volatile("tileloadd (%1,%2,1), %%tmm%c0" ::"i"(t), "r"(p), "r"(step) : "memory");
 }
 template <int t>
 LAMINA_INLINE void tile_store(void* p) {

@@ -110,3 +110,70 @@ def test_gradients_follow_the_level():
     high, low = (np.abs(gradient(level) - exact).max() for level in ("high", "low"))
     assert high < 1e-4
     assert low > 100 * high if SPLITS else low == high
+
+
+# Large enough to be worth splitting; batch, height, width, channels, filters, kernel, strides, padding, dilation.
+CONVOLUTIONS = {
+    "valid": (8, 13, 13, 32, 64, 3, 1, "valid", 1),
+    "same": (4, 15, 17, 64, 96, 3, 1, "same", 1),
+    "wide": (3, 21, 40, 32, 40, 5, 1, "same", 1),
+    "dilated": (4, 20, 20, 32, 64, 3, 1, "same", 2),
+    "strided": (8, 17, 17, 96, 128, 3, 2, "same", 1),
+    "one tap": (4, 14, 14, 256, 128, 1, 1, "valid", 1),
+    "many channels": (8, 7, 7, 256, 256, 3, 1, "same", 1),
+    "rows of one image": (1, 130, 130, 64, 64, 3, 1, "same", 1),
+}
+
+
+def convolution(case, level, poison=None):
+    """Output and both gradients, float32, or float64 where level is None."""
+    n, h, w, c, f, kernel, strides, padding, dilation = case
+    rng = np.random.default_rng(5)
+    x, filters = rng.standard_normal((n, h, w, c)), rng.standard_normal((kernel, kernel, c, f)) / np.sqrt(kernel**2 * c)
+    if poison is not None:
+        x[0, 1, 1, 2] = poison
+    dtype = "float64" if level is None else "float32"
+    lm.set_matmul_precision(level or "high")
+    x, filters = (lm.convert_to_tensor(v.astype("float32").astype(dtype)) for v in (x, filters))
+    with lm.GradientTape() as tape:
+        tape.watch([x, filters])
+        y = ops.conv(x, filters, strides=strides, padding=padding, dilation_rate=dilation)
+    dy = lm.convert_to_tensor(np.cos(np.arange(np.prod(y.shape))).reshape(y.shape).astype("float32").astype(dtype))
+    return [v.numpy() for v in (y, *tape.gradient(y, [x, filters], dy))]
+
+
+@pytest.mark.parametrize("case", CONVOLUTIONS)
+def test_convolutions_err_no_more_than_fma(case):
+    exact, highest, high = (convolution(CONVOLUTIONS[case], level) for level in (None, "highest", "high"))
+    for want, fma, got in zip(exact, highest, high):
+        scale = np.linalg.norm(want)
+        assert np.linalg.norm(got - want) / scale <= max(1.1 * np.linalg.norm(fma - want) / scale, 2e-7)
+
+
+@pytest.mark.skipif(not SPLITS, reason="no tiles")
+def test_convolutions_are_made_of_parts():
+    for case in CONVOLUTIONS.values():
+        high, low = convolution(case, "high"), convolution(case, "low")
+        assert any(np.abs(a - b).max() > 1e-4 for a, b in zip(high, low)), case
+
+
+@pytest.mark.parametrize("case", ["valid", "one tap", "rows of one image"])
+@pytest.mark.parametrize("poison", [np.inf, np.nan, 3e38, 1e12])
+def test_convolutions_of_what_must_not_be_split(case, poison):
+    fma, got = (convolution(CONVOLUTIONS[case], level, poison) for level in ("highest", "high"))
+    for want, y in zip(fma, got):
+        np.testing.assert_array_equal(np.isnan(y), np.isnan(want))
+        finite = np.isfinite(want)
+        np.testing.assert_allclose(y[finite], want[finite], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("case", ["same", "one tap", "many channels"])
+def test_bits_of_convolutions_do_not_depend_on_threads(case):
+    results, before = set(), lm.get_num_threads()
+    try:
+        for threads in (1, 2, 3, 4, 7):
+            lm.set_num_threads(threads)
+            results.add(b"".join(v.tobytes() for v in convolution(CONVOLUTIONS[case], "high")))
+    finally:
+        lm.set_num_threads(before)
+    assert len(results) == 1

@@ -1,0 +1,81 @@
+// Convolution jobs (conv2d_direct.h) and their weight gradients, float32, on bfloat16 tiles, by the parts of
+// gemm_split.h.
+//
+// The batch goes in stages whose source, split, stays in L2: first the images, with zeros around them, become
+// planes [image][row][column][channel], one for each part; every 32 channels lie as a row of a tile. Then y
+// is a product: 16 neighbours of a row at one tap are a tile that is loaded where it lies. Splitting is paid
+// once for each element of the source, not once for each tap, and nothing is gathered; the price is that
+// neighbours run through the zeros at a row's end, to outputs that are dropped.
+//
+// The weight gradient is a product over pixels, dw^T[f, k] = sum_m dz^T[f, m] A(m, k): dz is split once,
+// turned; a panel of A, 32 channels of one tap, comes out of the same planes, pixels in pairs.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/fwd.h"
+#include "ops/activation.h"
+
+namespace lamina {
+
+struct ConvEpilogueGrad;
+struct ConvJob;
+
+// True if the job is better done on tiles: the machine has them, the precision allows it, groups of channels
+// are whole rows of tiles, and the sizes are worth it.
+bool conv_splits(const ConvJob& job, DType dtype);
+
+size_t conv_split_scratch(const ConvJob& job);
+
+// As run_conv_job, where conv_splits. False if an element must not be split (y is then unfinished).
+bool run_conv_split(const ConvJob& job, const float* source, const float* w, const float* bias,
+                    Activation activation, float* y, void* scratch);
+
+// The same for run_conv_weight_job.
+bool conv_weight_splits(const ConvJob& job, DType dtype);
+size_t conv_split_weight_scratch(const ConvJob& job);
+bool run_conv_split_weight(const ConvJob& job, const float* source, const float* dy, float* dw,
+                           const ConvEpilogueGrad& epilogue, void* scratch);
+
+// m positions, n filters: y[i] = sum over units of k (32 channels of one tap) of planes[i * step +
+// steps[unit] ..] B.
+struct ConvSplitBlock {
+  const uint16_t* planes;    // window of the first position
+  int64_t plane;             // elements from one part to the next
+  int64_t step;              // from one position to the next
+  const int64_t* steps;      // [units] from a window to a unit
+  int64_t block_units;       // units of k at a time
+  const uint16_t* packed_b;  // blocks of so many units, each `panels` panels (gemm_split.h); the filters
+                             // begin with first_panel
+  int64_t first_panel, panels;
+  const float* bias;  // [n] or null
+  float* y;
+  const int64_t* out;  // [m] where a position's filters begin; negative: dropped
+  int64_t m, n, units;
+  Activation activation;
+};
+
+// 32 rows of k of dw^T[filters, k] (+)= dz^T A.
+struct ConvSplitWeightBlock {
+  const uint16_t* planes;
+  int64_t plane;
+  const int64_t* rows;       // [pixels] their windows in the planes
+  int64_t step;              // of these 32 channels and their tap
+  const uint16_t* packed_a;  // dz^T: blocks of block_k pixels, each [panel of 32 filters]
+  float* dw;                 // [filters][dw_row]
+  int64_t dw_row, filters, pixels;
+  bool accumulate;
+};
+
+struct ConvSplitKernels {
+  // [parts - 1]. Splits `count` elements, a multiple of 32, into rows of tiles; true if all fit
+  // (gemm_split.h).
+  bool (*split[3])(const float* src, int64_t count, uint16_t* dst, int64_t plane);
+  void (*multiply[3])(const ConvSplitBlock&);
+  // One panel of dz^T: `count` <= 32 filters of k pixels, filters side by side, pixels `row` apart.
+  bool (*pack_dz[3])(const float* dz, int64_t row, int64_t count, int64_t k, uint16_t* dst);
+  void (*weight[3])(const ConvSplitWeightBlock&);
+};
+
+}  // namespace lamina

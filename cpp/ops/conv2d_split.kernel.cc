@@ -1,0 +1,178 @@
+// Convolution on tiles, see conv2d_split.h.
+#include "ops/conv2d_split.h"
+
+#include "ops/activation.kernel.h"
+#include "ops/gemm_split.kernel.h"
+
+namespace lamina {
+namespace {
+
+// One row of a tile.
+LAMINA_INLINE VecI load_row(const uint16_t* p) {
+  VecI row;
+  __builtin_memcpy(&row.v, p, sizeof row.v);
+  return row;
+}
+LAMINA_INLINE void store_row(VecI row, uint16_t* p) { __builtin_memcpy(p, &row.v, sizeof row.v); }
+
+// 32 positions in the planes, for products().
+struct Window {
+  const uint16_t* first;
+  const int64_t* steps;
+  int64_t part, half, step;
+  template <int P>
+  LAMINA_INLINE const uint16_t* unit(int64_t i) const {
+    return first + steps[i];
+  }
+};
+
+// Bias and activation of the positions [i, i + m), neighbours in memory together.
+void finish_positions(const ConvSplitBlock& g, int64_t i, int64_t m) {
+  if (!g.bias && g.activation == Activation::none) return;
+  for (const int64_t end = i + m; i < end;) {
+    const int64_t first = g.out[i], step = i + 1 < end && g.out[i + 1] > first ? g.out[i + 1] - first : g.n;
+    int64_t count = 1;
+    while (i + count < end && g.out[i + count] == first + count * step) ++count;
+    if (first >= 0) finish<float>(g.activation, g.bias, g.y + first, step, count, g.n);
+    i += count;
+  }
+}
+
+template <int P>
+void multiply(const ConvSplitBlock& g) {
+  const TileScope scope;
+  Side<NoFeeder> side;
+  const int64_t panels_n = ceil_div(g.n, kPanel);
+  for (int64_t first = 0; first < g.units; first += g.block_units) {
+    const int64_t units = simd_min(g.block_units, g.units - first), runs = units * runs_of(P);
+    const int64_t panel_size = split_panel_size(P, units * kUnit);
+    const uint16_t* b =
+        g.packed_b + g.panels * split_panel_size(P, first * kUnit) + g.first_panel * panel_size;
+    for (int64_t i = 0; i < g.m; i += kPanel) {
+      const int64_t m = simd_min(kPanel, g.m - i);
+      const Window a{g.planes + i * g.step, g.steps + first, g.plane, kTileRows * g.step,
+                     g.step * static_cast<int64_t>(sizeof(uint16_t))};
+      for (int64_t panel = 0; panel < panels_n; ++panel) {
+        const int64_t j = panel * kPanel, n = simd_min(kPanel, g.n - j);
+        side.results_each = ceil_div(side.results.left(), runs);
+        zero_c();
+        kProducts<P, Window, NoFeeder>[m > kTileRows][n > kTileRows](a, b + panel * panel_size, units, side);
+        side.results.finish();
+        store_c(side.results.begin(g.y + j, 0, m, n, first > 0, g.out + i));
+      }
+      if (first + units >= g.units) {
+        side.results.finish();
+        finish_positions(g, i, m);
+      }
+    }
+  }
+  side.results.finish();
+}
+
+template <int P>
+bool split(const float* src, int64_t count, uint16_t* dst, int64_t plane) {
+  VecF sum_a, sum_b;
+  for (int64_t i = 0; i < count; i += kUnit) {
+    split_row<P>(VecF::load(src + i), VecF::load(src + i + 16), sum_a, sum_b, dst + i, plane);
+  }
+  return fits(sum_a, sum_b);
+}
+
+// Makes one panel of B, 32 channels of one tap, from the planes: pixels p and p + 16 of a unit side by side.
+// A row of the planes holds the pairs (channel c, channel c + 16).
+template <int P>
+class Interleaver {
+ public:
+  void begin(const ConvSplitWeightBlock& g, int64_t first, int64_t count, uint16_t* dst) {
+    planes_ = g.planes + g.step;
+    plane_ = g.plane;
+    rows_ = g.rows + first;
+    last_ = count - 1;
+    dst_ = dst;
+    i_ = 0;
+    left_ = ceil_div(count, kUnit) * kTileRows;
+  }
+  int64_t left() const { return left_; }
+  void steps(int64_t n) {
+    n = simd_min(n, left_);
+    left_ -= n;
+    const VecI lower(0xffff), upper(static_cast<int32_t>(0xffff0000));
+    const uint16_t* planes = planes_;
+    const int64_t* rows = rows_;
+    uint16_t* dst = dst_;
+    const int64_t last = last_, plane = plane_, end = i_ + n;
+    for (int64_t i = i_; i < end; ++i) {
+      const int64_t unit = i / kTileRows, row = i % kTileRows, pixel = unit * kUnit + row;
+      // Pixels past the last meet zeros of dz.
+      const uint16_t *a = planes + rows[simd_min(pixel, last)],
+                     *b = planes + rows[simd_min(pixel + 16, last)];
+      uint16_t* to = dst + unit * P * kPartSize + row * kUnit;
+#pragma GCC unroll 3
+      for (int p = 0; p < P; ++p, a += plane, b += plane, to += kPartSize) {
+        const VecI x = load_row(a), y = load_row(b);
+        store_row((x & lower) | (y << 16), to);
+        store_row(shift_right_logical(x, 16) | (y & upper), to + kTile);
+      }
+    }
+    i_ = end;
+  }
+  void finish() { steps(left_); }
+
+ private:
+  const uint16_t* planes_;
+  const int64_t* rows_;
+  uint16_t* dst_;
+  int64_t plane_, last_, i_, left_ = 0;
+};
+
+template <int P>
+void weight(const ConvSplitWeightBlock& g) {
+  const TileScope scope;
+  alignas(64) uint16_t panels[2][split_panel_size(P, kBlockK)];
+  Side<Interleaver<P>> side;
+  const int64_t panels_f = ceil_div(g.filters, kPanel);
+  const auto count_at = [&](int64_t first) { return simd_min(kBlockK, g.pixels - first); };
+  int turn = 0;
+  side.next.begin(g, 0, count_at(0), panels[turn]);
+  side.next.finish();
+  for (int64_t first = 0; first < g.pixels; first += kBlockK) {
+    const int64_t count = count_at(first), units = ceil_div(count, kUnit), runs = units * runs_of(P);
+    const uint16_t *a = g.packed_a + panels_f * split_panel_size(P, first), *b = panels[turn];
+    turn ^= 1;
+    if (first + kBlockK < g.pixels)
+      side.next.begin(g, first + kBlockK, count_at(first + kBlockK), panels[turn]);
+    side.next_each = ceil_div(side.next.left(), runs * panels_f);
+    for (int64_t panel = 0; panel < panels_f; ++panel) {
+      const int64_t f = panel * kPanel, m = simd_min(kPanel, g.filters - f);
+      side.results_each = ceil_div(side.results.left(), runs);
+      zero_c();
+      kProducts<P, PanelOfA, Interleaver<P>>[m > kTileRows][1]({a + panel * split_panel_size(P, count)}, b,
+                                                               units, side);
+      side.results.finish();
+      store_c(side.results.begin(g.dw + f * g.dw_row, g.dw_row, m, kPanel, g.accumulate || first > 0));
+    }
+    side.next.finish();
+  }
+  side.results.finish();
+}
+
+template <int P>
+bool pack_dz(const float* dz, int64_t row, int64_t count, int64_t k, uint16_t* dst) {
+  Splitter<P> splitter;
+  splitter.begin(true, dz, 1, row, count, k, dst);
+  splitter.finish();
+  return splitter.fits();
+}
+
+}  // namespace
+
+namespace LAMINA_ROW {
+extern const ConvSplitKernels conv_split_kernels;
+const ConvSplitKernels conv_split_kernels = {
+    .split = {split<1>, split<2>, split<3>},
+    .multiply = {multiply<1>, multiply<2>, multiply<3>},
+    .pack_dz = {pack_dz<1>, pack_dz<2>, pack_dz<3>},
+    .weight = {weight<1>, weight<2>, weight<3>},
+};
+}  // namespace LAMINA_ROW
+}  // namespace lamina

@@ -1,0 +1,394 @@
+// What products of bfloat16 parts are made of (gemm_split.h), for the kernels of row amx: splitting, storing,
+// multiplying. A tile of C is 2 x 2 hardware tiles, 32 x 32; four more hold A and B.
+//
+// The tile unit takes 16 cycles for a product and one of the two vector ports; the other port is free
+// meanwhile, and loads and stores are. So the rest of the work is done beside the products, a little after
+// every few of them (`Side`): storing the C tile before, preparing the panel that comes next.
+#pragma once
+
+#include "ops/gemm_split.h"
+#include "simd/tiles.h"
+#include "simd/transpose.h"
+#include "simd/vec.h"
+
+namespace lamina {
+namespace {
+
+constexpr int64_t kPanel = kSplitPanel, kUnit = kSplitUnit;
+constexpr int64_t kBlockK = 128;                           // a panel of A and of B: 24 KB each
+constexpr int64_t kTile = kTileBytes / 2;                  // bfloat16 of one tile
+constexpr int64_t kPartSize = 2 * kTile;                   // of one part of a panel over one unit
+constexpr float kScaleIn = 0x1p32f, kScaleOut = 0x1p-64f;  // exact
+constexpr float kLargestSum = 0x1p112f;  // of squares of scaled elements: each is at most 2^56
+
+constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+LAMINA_INLINE int clamp_lanes(int64_t n) {
+  return static_cast<int>(simd_max<int64_t>(0, simd_min<int64_t>(n, VecF::kLanes)));
+}
+
+// The upper halves of a and b side by side, b above: one row of a tile. What is below them must be zero in b.
+LAMINA_INLINE void store_pairs(VecI a, VecI b, uint16_t* row) {
+  const VecI pairs = shift_right_logical(a, 16) | b;
+  __builtin_memcpy(row, &pairs.v, sizeof pairs.v);
+}
+
+// One row of a tile for each part. The first part is rounded (half up), the second cut off; the last is what
+// is left, exact for P = 3 and rounded for less. `sum` gathers the squares.
+template <int P>
+LAMINA_INLINE void split_row(VecF a, VecF b, VecF& sum_a, VecF& sum_b, uint16_t* row,
+                             int64_t part = kPartSize) {
+  const VecI half(0x8000), upper(static_cast<int32_t>(0xffff0000));
+  a *= VecF(kScaleIn);
+  b *= VecF(kScaleIn);
+  sum_a = fma(a, a, sum_a);
+  sum_b = fma(b, b, sum_b);
+  const auto rounded = [&](VecF x) __attribute__((always_inline)) {
+    return (bit_cast<int32_t>(x) + half) & upper;
+  };
+  VecI a1 = rounded(a), b1 = rounded(b);
+  store_pairs(a1, b1, row);
+  if constexpr (P >= 2) {
+    a = a - bit_cast<float>(a1);
+    b = b - bit_cast<float>(b1);
+    a1 = P == 2 ? rounded(a) : bit_cast<int32_t>(a) & upper;
+    b1 = P == 2 ? rounded(b) : bit_cast<int32_t>(b) & upper;
+    store_pairs(a1, b1, row + part);
+  }
+  if constexpr (P == 3) {
+    store_pairs(bit_cast<int32_t>(a - bit_cast<float>(a1)), bit_cast<int32_t>(b - bit_cast<float>(b1)),
+                row + 2 * part);
+  }
+}
+
+// No element was too large, infinite or NaN.
+LAMINA_INLINE bool fits(VecF sum_a, VecF sum_b) {
+  return all((sum_a <= VecF(kLargestSum)) & (sum_b <= VecF(kLargestSum)));
+}
+
+// Splits one panel over k, a step (one row of a tile, or a transposed square) at a time, in any number of
+// calls.
+//   a, along k      rows of A as they lie
+//   b, along n      rows of B as they lie
+//   transposed      columns of A, or of B, as they lie: squares of 16 x 16 are turned in registers
+enum class Order { a_along_k, b_along_n, transposed };
+
+template <int P>
+class Splitter {
+ public:
+  // count <= 32 rows of A or columns of B over k; at(w, k) = src[w * w_step + k * k_step].
+  void begin(bool of_a, const float* src, int64_t w_step, int64_t k_step, int64_t count, int64_t k,
+             uint16_t* dst) {
+    src_ = src;
+    dst_ = dst;
+    w_step_ = w_step;
+    k_step_ = k_step;
+    count_ = count;
+    k_ = k;
+    of_a_ = of_a;
+    i_ = 0;
+    unit_ = 0;
+    units_ = ceil_div(k, kUnit);
+    halves_ = count > kTileRows ? 2 : 1;
+    full_ = count == kPanel && k % kUnit == 0;
+    if (of_a && k_step == 1) {
+      order_ = Order::a_along_k;
+      left_ = units_ * halves_ * kTileRows;
+    } else if (!of_a && w_step == 1) {
+      order_ = Order::b_along_n;
+      left_ = units_ * kTileRows;
+    } else {
+      order_ = Order::transposed;
+      left_ = units_ * halves_ * (kTileRows + 2);
+    }
+  }
+  int64_t left() const { return left_; }
+
+  void steps(int64_t n) {
+    n = simd_min(n, left_);
+    left_ -= n;
+    switch (order_) {
+      case Order::a_along_k:
+        return full_ ? steps_a<true>(n) : steps_a<false>(n);
+      case Order::b_along_n:
+        return full_ ? steps_b<true>(n) : steps_b<false>(n);
+      case Order::transposed:
+        return steps_transposed(n);
+    }
+  }
+  void finish() { steps(left_); }
+  // Of all that was split since the last call.
+  bool fits() {
+    const bool fit = lamina::fits(sum_a_, sum_b_);
+    sum_a_ = sum_b_ = VecF();
+    return fit;
+  }
+
+ private:
+  // Row i_ of the panel, unit_ of k; k inside.
+  template <bool kFull>
+  void steps_a(int64_t n) {
+    VecF sum_a = sum_a_, sum_b = sum_b_;
+    int64_t i = i_, unit = unit_;
+    const int64_t units = units_, count = count_, k = k_;
+    const float* p = src_ + i * w_step_ + unit * kUnit;
+    uint16_t* to = dst_ + unit * P * kPartSize + i * kUnit;
+    for (; n > 0; --n) {
+      const int64_t left = kFull ? kUnit : i < count ? k - unit * kUnit : 0;
+      split_row<P>(load<kFull>(p, left), load<kFull>(p + 16, left - 16), sum_a, sum_b, to);
+      p += kUnit;
+      to += P * kPartSize;
+      if (++unit == units) {
+        unit = 0;
+        ++i;
+        p = src_ + i * w_step_;
+        to = dst_ + i * kUnit;
+      }
+    }
+    i_ = i;
+    unit_ = unit;
+    sum_a_ = sum_a;
+    sum_b_ = sum_b;
+  }
+  // Row i_ of unit_ and 16 further: both halves of the columns.
+  template <bool kFull>
+  void steps_b(int64_t n) {
+    VecF sum_a = sum_a_, sum_b = sum_b_;
+    int64_t i = i_;
+    const int64_t step = k_step_;
+    const float* p = src_ + (unit_ * kUnit + i) * step;
+    uint16_t* to = dst_ + unit_ * P * kPartSize + i * kUnit;
+    for (; n > 0; --n) {
+      const int64_t left = kFull ? kUnit : k_ - unit_ * kUnit - i;  // rows
+      const int64_t n_0 = left > 0 ? count_ : 0, n_16 = left > 16 ? count_ : 0;
+      const float* q = kFull || left > 16 ? p + 16 * step : p;
+      split_row<P>(load<kFull>(p, n_0), load<kFull>(q, n_16), sum_a, sum_b, to);
+      if (kFull || count_ > 16) {
+        split_row<P>(load<kFull>(p + 16, n_0 - 16), load<kFull>(q + 16, n_16 - 16), sum_a, sum_b, to + kTile);
+      }
+      p += step;
+      to += kUnit;
+      if (++i == kTileRows) {
+        i = 0;
+        ++unit_;
+        p += 16 * step;
+        to = dst_ + unit_ * P * kPartSize;
+      }
+    }
+    i_ = i;
+    sum_a_ = sum_a;
+    sum_b_ = sum_b;
+  }
+  // Of each half of a unit first two squares, k and 16 further, into square_; then their rows.
+  void steps_transposed(int64_t n) {
+    VecF sum_a = sum_a_, sum_b = sum_b_;
+    for (; n > 0; --n) {
+      const int64_t half = halves_ == 2 ? unit_ & 1 : 0, unit = halves_ == 2 ? unit_ >> 1 : unit_;
+      if (i_ < 2) {
+        const int64_t k = unit * kUnit + i_ * 16;
+        const int w_lanes = clamp_lanes(count_ - half * 16), k_lanes = clamp_lanes(k_ - k);
+        turn(src_ + half * 16 * w_step_ + k * k_step_, of_a_ ? k_step_ : w_step_, of_a_ ? k_lanes : w_lanes,
+             of_a_ ? w_lanes : k_lanes, square_[i_]);
+      } else {
+        const int64_t row = i_ - 2;
+        split_row<P>(VecF::load(square_[0] + row * 16), VecF::load(square_[1] + row * 16), sum_a, sum_b,
+                     dst_ + unit * P * kPartSize + half * kTile + row * kUnit);
+      }
+      if (++i_ == kTileRows + 2) {
+        i_ = 0;
+        ++unit_;
+      }
+    }
+    sum_a_ = sum_a;
+    sum_b_ = sum_b;
+  }
+  template <bool kFull>
+  static LAMINA_INLINE VecF load(const float* p, int64_t n) {
+    return kFull ? VecF::load(p) : VecF::load(p, clamp_lanes(n));
+  }
+  // The transpose of `vectors` rows of `lanes`, zeros around it.
+  static LAMINA_INLINE void turn(const float* src, int64_t step, int vectors, int lanes, float* dst) {
+    VecF r[16];
+    if (vectors == 16 && lanes == 16) {
+#pragma GCC unroll 16
+      for (int v = 0; v < 16; ++v) r[v] = VecF::load(src + v * step);
+    } else {
+#pragma GCC unroll 16
+      for (int v = 0; v < 16; ++v)
+        r[v] = VecF::load(v < vectors ? src + v * step : src, v < vectors ? lanes : 0);
+    }
+    transpose(r);
+#pragma GCC unroll 16
+    for (int v = 0; v < 16; ++v) r[v].store(dst + v * 16);
+  }
+
+  const float* src_;
+  uint16_t* dst_;
+  int64_t w_step_, k_step_, count_, k_, unit_, units_, halves_, i_, left_ = 0;
+  VecF sum_a_, sum_b_;
+  Order order_;
+  bool of_a_, full_;
+  alignas(64) float square_[2][256];
+};
+
+// A finished tile of C on its way from the tile registers to memory, a row at a time.
+class Results {
+ public:
+  // Row i of the tile goes to c + i * c_row or, where `rows` is given, to c + rows[i]; nowhere where that is
+  // negative.
+  float* begin(float* c, int64_t c_row, int64_t m, int64_t n, bool accumulate,
+               const int64_t* rows = nullptr) {
+    c_ = c;
+    c_row_ = c_row;
+    rows_ = rows;
+    left_ = m;
+    row_ = 0;
+    n_[0] = clamp_lanes(n);
+    n_[1] = clamp_lanes(n - 16);
+    accumulate_ = accumulate;
+    return tiles_;
+  }
+  int64_t left() const { return left_; }
+  LAMINA_INLINE void steps(int64_t n) {
+    n = simd_min(n, left_);
+    left_ -= n;
+    const int64_t end = row_ + n;
+    for (int64_t row = row_; row < end; ++row) {
+      if (rows_ && rows_[row] < 0) continue;
+      float* c = c_ + (rows_ ? rows_[row] : row * c_row_);
+      const float* from = tiles_ + (row & 16) * 32 + (row & 15) * 16;
+      if (n_[1] == 16) {
+        put(from, c, 16);
+        put(from + 256, c + 16, 16);
+      } else {
+        put(from, c, n_[0]);
+        if (n_[1] > 0) put(from + 256, c + 16, n_[1]);
+      }
+    }
+    row_ = end;
+  }
+  void finish() { steps(left_); }
+
+ private:
+  LAMINA_INLINE void put(const float* from, float* to, int n) const {
+    const VecF x = VecF::load(from), scale(kScaleOut);
+    (accumulate_ ? fma(x, scale, VecF::load(to, n)) : x * scale).store(to, n);
+  }
+  float* c_;
+  const int64_t* rows_;
+  int64_t c_row_, row_ = 0, left_ = 0;
+  int n_[2];
+  bool accumulate_;
+  alignas(64) float tiles_[4 * 256];  // [half of m][half of n][16][16]
+};
+
+// What runs beside the tiles, after each group of products. Feeder: Splitter, or another class with left(),
+// steps() and finish() that prepares the next panel.
+template <class Feeder>
+struct Side {
+  Results results;
+  Feeder next;
+  int64_t results_each = 0, next_each = 0;  // steps each time
+
+  __attribute__((noinline)) void run() {
+    if (results.left() > 0) results.steps(results_each);
+    if (next.left() > 0) next.steps(next_each);
+  }
+};
+
+// For panels that need no preparing.
+struct NoFeeder {
+  int64_t left() const { return 0; }
+  void steps(int64_t) {}
+};
+
+constexpr int runs_of(int parts) { return parts; }  // of Side for one unit of k
+
+// Tiles 0..3: C, 4 and 5: A, 6 and 7: B.
+template <int MT, int NT>
+LAMINA_INLINE void load_a(const uint16_t* a, int64_t half, int64_t step) {
+  tile_load<4>(a, step);
+  if constexpr (MT == 2) tile_load<5>(a + half, step);
+}
+template <int MT, int NT>
+LAMINA_INLINE void load_b(const uint16_t* b) {
+  tile_load<6>(b);
+  if constexpr (NT == 2) tile_load<7>(b + kTile);
+}
+template <int MT, int NT>
+LAMINA_INLINE void dot() {
+  tile_dot_bf16<0, 4, 6>();
+  if constexpr (NT == 2) tile_dot_bf16<1, 4, 7>();
+  if constexpr (MT == 2) tile_dot_bf16<2, 5, 6>();
+  if constexpr (MT == 2 && NT == 2) tile_dot_bf16<3, 5, 7>();
+}
+
+// Where the parts of A lie: those of a panel, or elsewhere.
+struct PanelOfA {
+  const uint16_t* panel;
+  static constexpr int64_t part = kPartSize, half = kTile, step = kUnit * 2;
+  template <int P>
+  LAMINA_INLINE const uint16_t* unit(int64_t i) const {
+    return panel + i * P * kPartSize;
+  }
+};
+
+// C tile += A * B panel over `units` of k, small products first within a unit; each step changes one operand
+// only.
+template <int P, int MT, int NT, class A, class Feeder>
+void products(const A& of_a, const uint16_t* b, int64_t units, Side<Feeder>& side) {
+  const int64_t part = of_a.part, half = of_a.half, step = of_a.step;
+  const auto la = [&](const uint16_t* p) __attribute__((always_inline)) { load_a<MT, NT>(p, half, step); };
+  constexpr auto lb = load_b<MT, NT>;
+  for (int64_t i = 0; i < units; ++i, b += P * kPartSize) {
+    const uint16_t* a = of_a.template unit<P>(i);
+    const uint16_t *a2 = a + part, *b2 = b + kPartSize, *a3 = a2 + part, *b3 = b2 + kPartSize;
+    la(a);
+    if constexpr (P == 3) {
+      lb(b3);
+      dot<MT, NT>();  // 1 3
+    }
+    if constexpr (P >= 2) {
+      lb(b2);
+      dot<MT, NT>();  // 1 2
+      side.run();
+      la(a2);
+    }
+    if constexpr (P == 3) dot<MT, NT>();  // 2 2
+    lb(b);
+    if constexpr (P >= 2) {
+      dot<MT, NT>();  // 2 1
+      side.run();
+    }
+    if constexpr (P == 3) {
+      la(a3);
+      dot<MT, NT>();  // 3 1
+    }
+    if constexpr (P >= 2) la(a);
+    dot<MT, NT>();  // 1 1
+    side.run();
+  }
+}
+
+// [m > 16][n > 16]
+template <class A, class Feeder>
+using ProductsFn = void (*)(const A&, const uint16_t*, int64_t, Side<Feeder>&);
+template <int P, class A, class Feeder>
+constexpr ProductsFn<A, Feeder> kProducts[2][2] = {
+    {products<P, 1, 1, A, Feeder>, products<P, 1, 2, A, Feeder>},
+    {products<P, 2, 1, A, Feeder>, products<P, 2, 2, A, Feeder>}};
+
+LAMINA_INLINE void zero_c() {
+  tile_zero<0>();
+  tile_zero<1>();
+  tile_zero<2>();
+  tile_zero<3>();
+}
+LAMINA_INLINE void store_c(float* tiles) {
+  tile_store<0>(tiles);
+  tile_store<1>(tiles + 256);
+  tile_store<2>(tiles + 512);
+  tile_store<3>(tiles + 768);
+}
+
+}  // namespace
+}  // namespace lamina
