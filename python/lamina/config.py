@@ -33,7 +33,7 @@ def get_num_threads():
 
 
 def set_matmul_precision(precision):
-    """Sets how float32 matrix products may be computed.
+    """Sets how float32 matrix products and convolutions may be computed.
 
     Args:
         precision: `"highest"` (float32 FMA), `"high"` (the default: error no larger than the FMA chain's, on CPUs
