@@ -1,0 +1,114 @@
+// What convolutions on tiles share (conv2d_split.h): how a job is cut into stages, and a stage's planes.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "ops/conv2d_direct.h"
+#include "ops/conv2d_split.h"
+#include "ops/gemm_split.h"
+
+namespace lamina::conv_split {
+
+// Nanoseconds, as in gemm_split.cc: a multiply-add of one product of parts, splitting an element, storing a
+// result.
+inline constexpr double kProductCost = 0.00075, kSplitCost = 0.35, kResultCost = 0.1;
+
+constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+constexpr int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+constexpr size_t align64(size_t n) { return (n + 63) & ~size_t{63}; }
+
+inline int64_t units_of(const ConvJob& j) { return j.kh * j.kw * (j.kc / kSplitUnit); }
+
+// Unit of k: channels outside, taps inside, so that the window of 32 channels stays in L1.
+struct Unit {
+  int64_t tap_row, tap_column, channel;
+  Unit(const ConvJob& j, int64_t unit)
+      : tap_row(unit % (j.kh * j.kw) / j.kw),
+        tap_column(unit % j.kw),
+        channel(unit / (j.kh * j.kw) * kSplitUnit) {}
+};
+
+// How a job is cut; a function of its sizes alone.
+struct Layout {
+  int parts;
+  int64_t images, rows;  // of output, per stage: several whole images, or rows of one
+  int64_t image_stages, row_stages;
+  int64_t plane_h, plane_w, plane;  // of one image; elements of one part of a stage
+  int64_t panels;                   // of filters
+  size_t steps_bytes, planes_bytes;
+
+  static constexpr int64_t kStageBytes = 2 << 20;
+
+  // other_row_bytes: what the stage holds besides, for each row of the planes.
+  explicit Layout(const ConvJob& j, int64_t other_row_bytes = 0) : parts(split_parts(j.precision)) {
+    plane_w = (j.ow - 1) * j.stride_w + (j.kw - 1) * j.step_w + 1;
+    const auto height = [&](int64_t out) { return (out - 1) * j.stride_h + (j.kh - 1) * j.step_h + 1; };
+    const int64_t row_bytes =
+        plane_w * j.c * parts * static_cast<int64_t>(sizeof(uint16_t)) + other_row_bytes;
+    images = std::clamp<int64_t>(kStageBytes / (height(j.oh) * row_bytes), 1, j.n);
+    image_stages = ceil_div(j.n, images);
+    images = ceil_div(j.n, image_stages);
+    rows = j.oh;
+    if (images == 1) {
+      const int64_t fit = kStageBytes / row_bytes - height(1);
+      rows = std::clamp<int64_t>(fit / j.stride_h + 1, 1, j.oh);
+    }
+    row_stages = ceil_div(j.oh, rows);
+    rows = ceil_div(j.oh, row_stages);
+    plane_h = height(rows);
+    plane = images * plane_h * plane_w * j.c;
+
+    panels = ceil_div(j.fg, kSplitPanel);
+
+    const int64_t past =
+        kSplitPanel * j.stride_w * j.c;  // what the last panel loads behind its last position, and drops
+    steps_bytes = align64(static_cast<size_t>(units_of(j)) * sizeof(int64_t));
+    planes_bytes = align64(static_cast<size_t>(plane * parts + past) * sizeof(uint16_t));
+  }
+};
+
+// One stage: output rows [row, row + rows) of the images [image, image + images).
+struct Stage {
+  int64_t image, images, row, rows;
+};
+
+// body(stage) one after another until one gives false.
+template <class Body>
+bool all_stages(const ConvJob& j, const Layout& layout, const Body& body) {
+  for (int64_t image = 0; image < j.n; image += layout.images) {
+    for (int64_t row = 0; row < j.oh; row += layout.rows) {
+      if (!body(Stage{image, std::min(layout.images, j.n - image), row, std::min(layout.rows, j.oh - row)}))
+        return false;
+    }
+  }
+  return true;
+}
+
+inline bool all_fit(const bool* fits, int64_t count) {
+  return std::all_of(fits, fits + count, [](bool fit) { return fit; });
+}
+
+// Rows and columns of the source that outputs see, zeros where they lie outside. False if an element must not
+// be split.
+bool fill_planes(const ConvJob& j, const Layout& layout, const Stage& stage, const float* source,
+                 uint16_t* planes, bool* fits);
+
+// steps[unit]: from a window to 32 channels of one tap.
+void fill_steps(const ConvJob& j, const Layout& layout, int64_t* steps);
+
+// Multiply-adds of a job as conv2d_direct does it, which leaves out what meets zeros around the image.
+double multiply_adds(const ConvJob& j);
+
+// What forward and weight gradient need alike.
+bool may_split(const ConvJob& j, DType dtype);
+
+}  // namespace lamina::conv_split
+
+namespace lamina {
+
+// Null where the machine has no tiles.
+const ConvSplitKernels* conv_split_kernels();
+
+}  // namespace lamina

@@ -1,0 +1,171 @@
+#include <algorithm>
+
+#include "base/dtype.h"
+#include "base/parallel.h"
+#include "ops/conv2d_split.h"
+#include "ops/conv2d_split_stage.h"
+#include "ops/gemm.h"
+
+namespace lamina {
+namespace {
+
+using namespace conv_split;
+
+// Nanoseconds: pairing pixels, for each element of A; a multiply-add by conv2d_direct.
+constexpr double kPairCost = 0.1, kFmaCost = 0.014;
+constexpr int64_t kSumRows = 256;  // pixels of one partial sum of db
+
+// Of a weight gradient, after the planes.
+struct WeightLayout {
+  Layout layout;
+  int64_t pixels, k, blocks;  // of a stage; rows of dw; partial sums of db
+  size_t rows_bytes, dz_bytes, packed_bytes, sums_bytes, dw_bytes, fits_bytes, total;
+
+  explicit WeightLayout(const ConvJob& j)
+      : layout(j, j.ow * j.fg * (2 * split_parts(j.precision) + 4) / std::max<int64_t>(j.stride_h, 1)) {
+    pixels = layout.images * layout.rows * j.ow;
+    k = j.depth();
+    blocks = ceil_div(pixels, kSumRows);
+    const auto floats = [](int64_t n) { return align64(static_cast<size_t>(n) * sizeof(float)); };
+    rows_bytes = align64(static_cast<size_t>(pixels) * sizeof(int64_t));
+    dz_bytes = floats(pixels * j.fg);
+    packed_bytes = align64(static_cast<size_t>(layout.panels * split_panel_size(layout.parts, pixels)) *
+                           sizeof(uint16_t));
+    sums_bytes = floats(blocks * j.fg);
+    dw_bytes = floats(k * j.fg);
+    const int64_t dz_fits = layout.panels * ceil_div(pixels, gemm_split_kernels()->block_k);
+    fits_bytes =
+        align64(static_cast<size_t>(std::max(dz_fits, layout.images * layout.plane_h)) * sizeof(bool));
+    total = layout.steps_bytes + layout.planes_bytes + rows_bytes + dz_bytes + packed_bytes + sums_bytes +
+            dw_bytes + fits_bytes;
+  }
+};
+
+// Where the window of each pixel of the stage begins in the planes.
+void fill_windows(const ConvJob& j, const Layout& layout, const Stage& stage, int64_t* windows) {
+  for (int64_t image = 0; image < stage.images; ++image) {
+    for (int64_t row = 0; row < stage.rows; ++row) {
+      const int64_t first = (image * layout.plane_h + row * j.stride_h) * layout.plane_w * j.c;
+      for (int64_t i = 0; i < j.ow; ++i) *windows++ = first + i * j.stride_w * j.c;
+    }
+  }
+}
+
+// The stage's dz, computed where there is an activation, and db += its sum over pixels.
+const float* dz_of_stage(const ConvJob& j, const Stage& stage, const float* dy, const ConvEpilogueGrad& e,
+                         float* temporary, float* sums) {
+  const int64_t at = j.y_base + stage.image * j.y_image + stage.row * j.y_row, f = j.fg;
+  const bool active = e.activation != Activation::none;
+  if (!active && !e.db) return dy + at;
+  const GemmTypeKernels& kernels = gemm_kernels_of(DType::kFloat32);
+  const float* y = active ? static_cast<const float*>(e.y) + at : nullptr;
+  float* dz = !active ? nullptr : e.dz ? static_cast<float*>(e.dz) + at : temporary;
+  const int64_t pixels = stage.images * stage.rows * j.ow, blocks = ceil_div(pixels, kSumRows);
+  parallel_for(blocks, grain_for(0.3 * static_cast<double>(kSumRows * f)), [&](int64_t begin, int64_t end) {
+    for (int64_t block = begin; block < end; ++block) {
+      const int64_t i = block * kSumRows * f;
+      kernels.grad(e.activation, dy + at + i, y ? y + i : nullptr, dz ? dz + i : nullptr, sums + block * f,
+                   std::min(kSumRows, pixels - block * kSumRows), f);
+    }
+  });
+  if (e.db) kernels.combine(sums, f, blocks, e.db, f, stage.image + stage.row > 0);
+  return dz ? dz : dy + at;
+}
+
+bool pack_dz(const ConvJob& j, const WeightLayout& l, const float* dz, int64_t pixels, uint16_t* packed,
+             bool* fits) {
+  const auto pack = conv_split_kernels()->pack_dz[l.layout.parts - 1];
+  const int64_t block_k = gemm_split_kernels()->block_k, panels = l.layout.panels,
+                blocks = ceil_div(pixels, block_k);
+  parallel_for(panels * blocks, grain_for(0.25 * static_cast<double>(kSplitPanel * block_k)),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t item = begin; item < end; ++item) {
+                   const int64_t block = item / panels, panel = item % panels, first = block * block_k,
+                                 f = panel * kSplitPanel;
+                   const int64_t count = std::min(block_k, pixels - first);
+                   uint16_t* to = packed + panels * split_panel_size(l.layout.parts, first) +
+                                  panel * split_panel_size(l.layout.parts, count);
+                   fits[item] = pack(dz + first * j.fg + f, j.fg, std::min(kSplitPanel, j.fg - f), count, to);
+                 }
+               });
+  return all_fit(fits, panels * blocks);
+}
+
+}  // namespace
+
+bool conv_weight_splits(const ConvJob& j, DType dtype) {
+  if (!may_split(j, dtype) || j.y_base != 0 || j.y_col != j.fg || j.y_row != j.ow * j.fg ||
+      j.y_image != j.oh * j.y_row)
+    return false;
+  const WeightLayout l(j);
+  const double pixels = static_cast<double>(j.n * j.oh * j.ow), k = static_cast<double>(l.k),
+               f = static_cast<double>(j.fg);
+  const double images = static_cast<double>(j.n * l.layout.row_stages);
+  const double tiles =
+      kProductCost * l.layout.parts * (l.layout.parts + 1) / 2 * pixels *
+          static_cast<double>(round_up(j.fg, 16)) * k +
+      kSplitCost * (images * static_cast<double>(l.layout.plane_h * l.layout.plane_w * j.c) + pixels * f) +
+      kPairCost * pixels * k + kResultCost * k * f * (1 + pixels / 128);
+  return tiles < kFmaCost * multiply_adds(j);
+}
+
+size_t conv_split_weight_scratch(const ConvJob& job) { return WeightLayout(job).total; }
+
+bool run_conv_split_weight(const ConvJob& j, const float* source, const float* dy, float* dw,
+                           const ConvEpilogueGrad& e, void* scratch) {
+  const WeightLayout l(j);
+  const Layout& layout = l.layout;
+  char* at = static_cast<char*>(scratch);
+  const auto next = [&](size_t bytes) {
+    char* p = at;
+    at += bytes;
+    return static_cast<void*>(p);
+  };
+  auto* steps = static_cast<int64_t*>(next(layout.steps_bytes));
+  auto* planes = static_cast<uint16_t*>(next(layout.planes_bytes));
+  auto* rows = static_cast<int64_t*>(next(l.rows_bytes));
+  auto* dz_temporary = static_cast<float*>(next(l.dz_bytes));
+  auto* packed = static_cast<uint16_t*>(next(l.packed_bytes));
+  auto* sums = static_cast<float*>(next(l.sums_bytes));
+  auto* turned = static_cast<float*>(next(l.dw_bytes));
+  auto* fits = static_cast<bool*>(next(l.fits_bytes));
+
+  fill_steps(j, layout, steps);
+  const auto weight = conv_split_kernels()->weight[layout.parts - 1];
+  const bool done = all_stages(j, layout, [&](const Stage& stage) {
+    const int64_t pixels = stage.images * stage.rows * j.ow;
+    if (!fill_planes(j, layout, stage, source, planes, fits)) return false;
+    const float* dz = dz_of_stage(j, stage, dy, e, dz_temporary, sums);
+    if (!pack_dz(j, l, dz, pixels, packed, fits)) return false;
+    fill_windows(j, layout, stage, rows);
+    const double products = layout.parts * (layout.parts + 1) / 2;
+    const double cost = kProductCost * products * static_cast<double>(kSplitUnit * pixels * j.fg);
+    parallel_for(units_of(j), grain_for(cost), [&](int64_t begin, int64_t end) {
+      for (int64_t unit = begin; unit < end; ++unit) {
+        const Unit u(j, unit);
+        weight({.planes = planes,
+                .plane = layout.plane,
+                .rows = rows,
+                .step = steps[unit],
+                .packed_a = packed,
+                .dw = turned + (u.tap_row * j.kw + u.tap_column) * j.kc + u.channel,
+                .dw_row = l.k,
+                .filters = j.fg,
+                .pixels = pixels,
+                .accumulate = stage.image + stage.row > 0});
+      }
+    });
+    return true;
+  });
+  if (!done) return false;
+  constexpr int64_t kSquare = 16;  // both sides stay in L1
+  parallel_for(ceil_div(l.k, kSquare), grain_for(static_cast<double>(kSquare * j.fg)),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t k = begin * kSquare; k < std::min(l.k, end * kSquare); ++k) {
+                   for (int64_t f = 0; f < j.fg; ++f) dw[k * j.fg + f] = turned[f * l.k + k];
+                 }
+               });
+  return true;
+}
+
+}  // namespace lamina
