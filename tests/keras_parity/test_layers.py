@@ -49,6 +49,7 @@ CASES = [
         for p in ("valid", "same")
         for more in ({}, dict(output_padding=s - 1, activation="relu"))
         if (k % 2 or s > 1 or not more or p == "valid") and (r < 3 or k in (2, 3))
+        if k >= s or r == 1  # TensorFlow 2.21 crashes
     ],
     ("Conv2DTranspose", dict(filters=3, kernel_size=(3, 2), strides=(2, 3), output_padding=(0, 1)), IMAGE),
     *[
@@ -89,7 +90,7 @@ CASES = [
         (f"Adaptive{name}Pooling{r}D", dict(output_size=n, data_format=f), SPATIAL[r])
         for name in ("Max", "Average")
         for r in (1, 2, 3)
-        for n in (1, 2, 3, 4)
+        for n in (2, 3, 4)  # of one window TensorFlow 2.21 crashes
         for f in ("channels_last", "channels_first")
     ],
     *[
@@ -206,7 +207,7 @@ def test_config(case):
 
 
 def _plain(value):
-    return list(value) if isinstance(value, tuple) else value
+    return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value
 
 
 @pytest.mark.parametrize("axis", [-1, 1])

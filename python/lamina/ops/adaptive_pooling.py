@@ -63,7 +63,7 @@ def _adaptive(op, pool, inputs, output_size, data_format):
     if min(sizes) < 1 or 0 in x.shape[1:-1]:
         raise ValueError(
             f"[{op}] output_size and the sizes of the inputs' axes must be at least 1. "
-            f"Received: output_size={output_size}, inputs.shape={inputs.shape}."
+            f"Received: output_size={output_size}, inputs.shape={x.shape}."
         )
     if x._core.is_symbolic:
         y = symbolic((x.shape[0], *sizes, x.shape[-1]), x, x._source)
