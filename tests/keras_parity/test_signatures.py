@@ -70,6 +70,8 @@ def _short(default):
         lambda: lm.layers.Dense(2, lora_rank=1),
         lambda: lm.layers.BatchNormalization(synchronized=True),
         lambda: lm.layers.BatchNormalization(renorm=True),
+        lambda: lm.layers.Cropping1D(data_format="channels_first"),
+        lambda: lm.layers.UpSampling1D(data_format="channels_first"),
         lambda: lm.layers.Input((2,), sparse=True),
         lambda: lm.optimizers.SGD(use_ema=True),
         lambda: lm.optimizers.Adam(gradient_accumulation_steps=2),

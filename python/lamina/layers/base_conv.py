@@ -16,7 +16,7 @@ class BaseConv(Layer):
 
     _casts_integers = True
     rank = 2
-    _paddings = ("valid", "same")
+    _paddings: tuple[str, ...] = ("valid", "same")
 
     def __init__(
         self,

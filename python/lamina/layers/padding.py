@@ -38,10 +38,6 @@ class _ZeroPadding(_Borders):
 
 
 class _Cropping(_Borders):
-    def __init__(self, cropping=1, data_format=None, **kwargs):
-        super().__init__(**kwargs)
-        self._take("cropping", cropping, data_format)
-
     def call(self, inputs):
         sides = self._every_axis(self.cropping, (0, 0))
         sizes = [n if n is None or not sum(side) else n - sum(side) for n, side in zip(inputs.shape, sides)]
@@ -142,7 +138,8 @@ class Cropping1D(_Cropping):
     rank = 1
 
     def __init__(self, cropping=1, **kwargs):
-        super().__init__(cropping, **kwargs)
+        super().__init__(**kwargs)
+        self._take("cropping", cropping, None)
 
 
 class Cropping2D(_Cropping):
@@ -167,7 +164,8 @@ class Cropping2D(_Cropping):
     rank = 2
 
     def __init__(self, cropping=0, data_format=None, **kwargs):
-        super().__init__(cropping, data_format, **kwargs)
+        super().__init__(**kwargs)
+        self._take("cropping", cropping, data_format)
 
 
 class Cropping3D(_Cropping):
@@ -190,3 +188,7 @@ class Cropping3D(_Cropping):
     """
 
     rank = 3
+
+    def __init__(self, cropping=1, data_format=None, **kwargs):
+        super().__init__(**kwargs)
+        self._take("cropping", cropping, data_format)

@@ -8,7 +8,7 @@ from .. import ops
 from ..ops.common import constant
 from ..ops.spatial import symbolic
 from ..utils.naming import unknown_name
-from .arguments import data_format_of, sizes_of
+from .arguments import data_format_of, positive, sizes_of
 from .input_spec import InputSpec
 from .layer import Layer
 
@@ -49,7 +49,7 @@ def _interpolated(x, axis, times):
     return near + (far - near) * weight
 
 
-class UpSampling1D(_UpSampling):
+class UpSampling1D(Layer):
     """Every step several times in a row.
 
     Args:
@@ -67,11 +67,12 @@ class UpSampling1D(_UpSampling):
         (2, 15, 3)
     """
 
-    rank = 1
+    _casts_integers = True
 
     def __init__(self, size=2, **kwargs):
-        super().__init__(size, **kwargs)
-        self.size = self.size[0]
+        super().__init__(**kwargs)
+        self.size = positive("UpSampling1D", "size", size)
+        self.input_spec = InputSpec(ndim=3)
 
     def call(self, inputs):
         return ops.repeat(inputs, self.size, 1)
