@@ -144,7 +144,7 @@ ERRORS = [
     ((THREE, np.ones((4, 2, 2, 2, 4))), {}, ValueError, r"\[conv\] the kernel must fit.*kernel depth=4.*depth=3"),
     ((THREE, FILTERS), {"dilation_rate": 3}, ValueError, r"\[conv\].*reaching over 4\), input depth=3"),
     ((THREE, FILTERS, (0, 1, 1)), {}, ValueError, r"\[conv\] strides, dilation_rate.*strides=\(0, 1, 1\)"),
-    ((THREE, np.ones((2, 2, 2, 3, 4))), {}, ValueError, r"\[conv2d\] the input must have as many channels"),
+    ((THREE, np.ones((2, 2, 2, 3, 4))), {}, ValueError, r"\[conv\] the inputs must have as many channels.*\(3\)"),
     ((THREE, FILTERS), {"padding": "full"}, ValueError, r'padding must be.*padding="full"'),
 ]
 TRANSPOSE_ERRORS = [

@@ -46,19 +46,24 @@ def convolve(x, w, bias=None, strides=1, padding="valid", dilation_rate=1, group
     if rank == 2:
         return conv2d(x, w, bias, strides, padding, gaps, groups, activation)
     if rank == 3:
-        return _convolve3d(x, w, bias, strides, padding, gaps, groups, activation)
+        return _convolve3d(op, x, w, bias, strides, padding, gaps, groups, activation)
     sides = padding if isinstance(padding, str) else (0, 0, *padding)
     row, kernel = expand_dims(x, 1), expand_dims(w, 0)
     return squeeze(conv2d(row, kernel, bias, (1, *strides), sides, (1, *gaps), groups, activation), 1)
 
 
-def _convolve3d(x, w, bias, strides, padding, gaps, groups, activation):
+def _convolve3d(op, x, w, bias, strides, padding, gaps, groups, activation):
     n, depth, height, width, channels = x.shape
     taps, stride, gap = w.shape[0], strides[0], gaps[0]
-    if min(stride, gap, taps, groups := integer("conv", "groups", groups)) < 1:
+    if min(stride, gap, taps, groups := integer(op, "groups", groups)) < 1:
         raise ValueError(
-            "[conv] strides, dilation_rate, groups and kernel sizes must be at least 1. "
+            f"[{op}] strides, dilation_rate, groups and kernel sizes must be at least 1. "
             f"Received: strides={strides}, dilation_rate={gaps}, groups={groups}, kernel.shape={w.shape}."
+        )
+    if channels not in (None, w.shape[3] * groups):
+        raise ValueError(
+            f"[{op}] the inputs must have as many channels as the filters take ({w.shape[3] * groups}). "
+            f"Received: inputs.shape={x.shape}, kernel.shape={w.shape}, groups={groups}."
         )
     reach = (taps - 1) * gap + 1
     sides = padding
@@ -68,7 +73,7 @@ def _convolve3d(x, w, bias, strides, padding, gaps, groups, activation):
     out = None if depth is None else (depth + before + after - reach) // stride + 1
     if out is not None and out < 1:
         raise ValueError(
-            "[conv] the kernel must fit into the padded input. "
+            f"[{op}] the kernel must fit into the padded input. "
             f"Received: kernel depth={taps}, dilation={gap} (reaching over {reach}), input depth={depth}, "
             f'padding=({before}, {after}). Use padding="same", a smaller kernel, or larger inputs.'
         )
@@ -86,8 +91,6 @@ def _depth_as_channels(x, taps, stride, gap, before, after, out, groups):
     n, _, height, width, channels = x.shape
     if before or after:
         x = pad(x, ((0, 0), (before, after), (0, 0), (0, 0), (0, 0)))
-    if channels % groups:  # the core says what is wrong
-        groups = 1
     seen = []
     for tap in range(taps):
         start = tap * gap
