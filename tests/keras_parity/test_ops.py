@@ -12,6 +12,8 @@ A = RNG.standard_normal((3, 4)).astype("float32")
 B = RNG.standard_normal((4, 5)).astype("float32")
 C = RNG.standard_normal((2, 3, 4)).astype("float32")
 P = np.abs(A) + 0.2
+IMAGE = RNG.standard_normal((2, 7, 8, 4)).astype("float32")
+W = RNG.standard_normal((3, 3, 4, 6)).astype("float32")
 TIES = np.array([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]], "float32")
 I32 = np.array([[1, -5, 2], [7, 7, 0]], "int32")
 U8 = np.array([[250, 10, 3], [7, 7, 0]], "uint8")
@@ -95,6 +97,15 @@ CASES = [
     ("linspace", (0.0, 1.0, 4), dict(endpoint=False)),
     ("average_pool", (C[..., None], 2), dict(padding="same")),
     ("max_pool", (C[..., None], 2), dict(strides=1)),
+    ("conv", (C, W[0, :2]), dict(strides=2, padding="same")),
+    ("conv", (IMAGE, W[:, :, :2]), {}),
+    ("conv", (IMAGE[:, None], W[None]), dict(dilation_rate=2, padding="same")),
+    ("conv_transpose", (IMAGE, W.swapaxes(2, 3)), dict(strides=2, padding="same", output_padding=1)),
+    ("conv_transpose", (C, W[0].swapaxes(1, 2)), dict(strides=3)),
+    ("depthwise_conv", (IMAGE, W), dict(dilation_rate=2)),
+    ("depthwise_conv", (IMAGE, W), dict(strides=(1, 2), padding="same")),
+    ("separable_conv", (IMAGE, W, W[:1, :1].reshape(1, 1, 24, 1)), dict(strides=2)),
+    ("adaptive_max_pool", (IMAGE, 3), dict(data_format="channels_first")),
     ("batch_normalization", (A, A[0], P[0], 1), {}),
     ("binary_crossentropy", (BOOL.astype("float32"), TIES), dict(from_logits=True)),
     ("categorical_crossentropy", (np.eye(3, dtype="float32")[:2], TIES), dict(from_logits=True)),

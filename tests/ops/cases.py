@@ -2,6 +2,7 @@
 
 from . import (
     rows_conv,
+    rows_convolution_nd,
     rows_elementwise,
     rows_indexing,
     rows_linalg,
@@ -15,6 +16,7 @@ ROWS = [
     *rows_elementwise.ROWS,
     *rows_linalg.ROWS,
     *rows_conv.ROWS,
+    *rows_convolution_nd.ROWS,
     *rows_reduce.ROWS,
     *rows_indexing.ROWS,
     *rows_normalization.ROWS,

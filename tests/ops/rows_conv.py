@@ -42,12 +42,6 @@ def conv2d(x, w, bias=None, activation=None, groups=1, **kwargs):
     return ACTIVATIONS[activation](y + (0 if bias is None else bias))
 
 
-def keras_conv(x, w, data_format="channels_last", **kwargs):
-    if data_format == "channels_first":
-        return keras_conv(x.transpose(0, 2, 3, 1), w, **kwargs).transpose(0, 3, 1, 2)
-    return conv2d(x, w, groups=x.shape[-1] // w.shape[2], **kwargs)
-
-
 def conv2d_input_grad(dy, w, x_shape, groups=1, **kwargs):
     s, d, (top, bottom, left, right), out = geometry(x_shape, w.shape, **kwargs)
     n, height, width, channels = x_shape
@@ -173,24 +167,6 @@ ROWS = [
         for f in (None, "relu", "sigmoid", "tanh")
     ],
     Row("conv2d", sizes, conv2d, second=False, id="conv2d-sizes"),
-    Row(
-        "conv",
-        lambda rng: [
-            ((rng.standard_normal((2, 6, 5, 4)), rng.standard_normal((3, 3, 4, 6))), {}),
-            ((rng.standard_normal((2, 6, 5, 4)), rng.standard_normal((3, 3, 2, 6))), {"strides": 2, "padding": "same"}),
-            ((rng.standard_normal((1, 3, 5, 5)), rng.standard_normal((2, 2, 3, 4))), {"data_format": "channels_first"}),
-        ],
-        keras_conv,
-        errors=[
-            ((np.ones((2, 3)), np.ones((3, 3, 1, 1))), {}, ValueError, r"\[conv\] convolves images.*\(2, 3\)"),
-            (
-                (np.ones((1, 3, 3, 1)), np.ones((3, 3, 1, 1))),
-                {"data_format": "middle"},
-                ValueError,
-                r"\[conv\] data_format must be .*'middle'",
-            ),
-        ],
-    ),
     Row("conv2d_input_grad", input_grad_samples, conv2d_input_grad, errors=[DY_ERROR]),
     Row("conv2d_weight_grad", weight_grad_samples, conv2d_weight_grad, errors=[DW_ERROR]),
 ]

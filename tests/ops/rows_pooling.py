@@ -34,6 +34,10 @@ def samples(rng):
         ((1, 18, 17, 1), dict(pool_size=17, strides=5, padding="same")),
         ((2, 9, 4), dict(pool_size=3)),
         ((1, 5, 33), dict(pool_size=2, strides=1, padding="same")),
+        ((2, 5, 4, 6, 3), dict(pool_size=2)),
+        ((1, 5, 4, 7, 2), dict(pool_size=(3, 2, 4), strides=2, padding="same")),
+        ((1, 4, 3, 3, 17), dict(pool_size=3, strides=(1, 2, 3), padding="same")),
+        ((0, 4, 4, 4, 2), dict(pool_size=2)),
         ((0, 4, 4, 2), dict(pool_size=2)),
         ((2, 4, 4, 0), dict(pool_size=2)),
     ]
@@ -55,7 +59,51 @@ def errors(op):
         ((ZEROS, (2, 2, 2)), {}, ValueError, rf"\[{op}\] pool_size must be an integer or 2 of them"),
         ((ZEROS, 2, 2, "full"), {}, ValueError, rf"\[{op}\] padding must be.*padding='full'"),
         ((ZEROS, 2, 2, "same", "NCHW"), {}, ValueError, rf"\[{op}\] data_format must be.*'NCHW'"),
+        ((ZEROS[None], 2), {}, ValueError, rf"\[{op}\] the pool is larger than the input.*depth=1, pool_size=2"),
         ((np.zeros(3), 2), {}, ValueError, rf"\[{op}\] needs \(batch, steps, channels\).*\(3,\)"),
+    ]
+
+
+def windows(x, output_size, reduce):
+    """Window i of n: floor(i size / n) to ceil((i + 1) size / n)."""
+    spatial = x.ndim - 2
+    counts = (output_size,) * spatial if isinstance(output_size, int) else output_size
+    y = np.zeros((x.shape[0], *counts, x.shape[-1]))
+    for at in itertools.product(*map(range, counts)):
+        cut = tuple(slice(i * n // c, -(-(i + 1) * n // c)) for i, c, n in zip(at, counts, x.shape[1:]))
+        y[(slice(None), *at)] = reduce(x[(slice(None), *cut)], axis=tuple(range(1, 1 + spatial)))
+    return y
+
+
+def adaptive(reduce):
+    def reference(x, output_size, data_format=None):
+        if data_format == "channels_first":
+            return np.moveaxis(windows(np.moveaxis(x, 1, -1), output_size, reduce), -1, 1)
+        return windows(x, output_size, reduce)
+
+    return reference
+
+
+def adaptive_samples(rng):
+    cases = [
+        ((2, 7, 3), 3, {}),
+        ((2, 8, 3), 4, {}),
+        ((1, 3, 2), 5, {}),
+        ((2, 6, 9, 5), (4, 3), {}),
+        ((1, 11, 7, 17), (1, 5), {}),
+        ((1, 4, 5, 7), 3, {"data_format": "channels_first"}),
+        ((1, 5, 4, 7, 2), (2, 4, 3), {}),
+        ((0, 5, 4, 2), 3, {}),
+    ]
+    return [((rng.standard_normal(shape), n), kwargs) for shape, n, kwargs in cases]
+
+
+def adaptive_errors(op):
+    return [
+        ((ZEROS, 0), {}, ValueError, rf"\[{op}\] output_size and the sizes.*output_size=0"),
+        ((np.zeros((1, 0, 2)), 2), {}, ValueError, rf"\[{op}\] output_size and the sizes.*\(1, 0, 2\)"),
+        ((ZEROS, (2, 2, 2)), {}, ValueError, rf"\[{op}\] output_size must be an integer or 2 of them"),
+        ((np.zeros(3), 2), {}, ValueError, rf"\[{op}\] needs inputs of 3 to 5 axes.*\(3,\)"),
     ]
 
 
@@ -65,6 +113,13 @@ def channels_first(x, pool_size):
 
 ROWS = [
     Row("max_pool", samples, reference(np.max), errors=errors("max_pool")),
+    Row("adaptive_max_pool", adaptive_samples, adaptive(np.max), errors=adaptive_errors("adaptive_max_pool")),
+    Row(
+        "adaptive_average_pool",
+        adaptive_samples,
+        adaptive(np.mean),
+        errors=adaptive_errors("adaptive_average_pool"),
+    ),
     Row("average_pool", samples, reference(np.mean), errors=errors("average_pool")),
     Row(
         "max_pool",

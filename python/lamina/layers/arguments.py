@@ -12,19 +12,39 @@ def positive(layer, name, value):
     return value.__index__()
 
 
-def pair(layer, name, value):
-    """Two sizes, from one integer or two."""
-    values = (value, value) if hasattr(value, "__index__") else value
-    if not isinstance(values, (tuple, list)) or len(values) != 2:
-        raise ValueError(f"[{layer}] {name} must be an integer or two of them. Received: {name}={value!r}.")
-    return tuple(positive(layer, name, v) for v in values)
+_COUNTS = {1: "or a tuple of one", 2: "or two of them", 3: "or three of them"}
 
 
-def padding_of(layer, padding):
-    """`"valid"` or `"same"`, in any case."""
+def sizes_of(layer, name, value, rank, low=1):
+    """One integer >= `low` for each of `rank` axes, from one for all or a tuple or list."""
+    values = (value,) * rank if hasattr(value, "__index__") else value
+    if not isinstance(values, (tuple, list)) or len(values) != rank:
+        raise ValueError(f"[{layer}] {name} must be an integer {_COUNTS[rank]}. Received: {name}={value!r}.")
+    return tuple(positive(layer, name, v) if low else _not_negative(layer, name, v) for v in values)
+
+
+def _not_negative(layer, name, value):
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < 0:
+        raise ValueError(f"[{layer}] {name} must be an integer >= 0. Received: {name}={value!r}.")
+    return value.__index__()
+
+
+def borders(layer, name, value, rank):
+    """(before, after) for each of `rank` axes: from one integer for all, one for each axis, or a pair for each."""
+    axes = (value,) * rank if hasattr(value, "__index__") else value
+    if not isinstance(axes, (tuple, list)) or len(axes) != rank:
+        raise ValueError(
+            f"[{layer}] {name} must be an integer, or {rank} integers or pairs (before, after), one per axis. "
+            f"Received: {name}={value!r}."
+        )
+    return tuple(sizes_of(layer, name, axis, 2, low=0) for axis in axes)
+
+
+def padding_of(layer, padding, names=("valid", "same")):
+    """`"valid"` or `"same"` (or another of `names`), in any case."""
     name = padding.lower() if isinstance(padding, str) else padding
-    if name not in ("valid", "same"):
-        raise unknown_name(f"{layer}.padding", padding, ("valid", "same"))
+    if name not in names:
+        raise unknown_name(f"{layer}.padding", padding, names)
     return name
 
 

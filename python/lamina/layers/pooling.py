@@ -1,27 +1,55 @@
-"""Pooling of images: over windows, and over the whole image."""
+"""Pooling over windows of sequences, images and volumes."""
 
 from __future__ import annotations
 
 from .. import ops
-from .arguments import data_format_of, padding_of, pair
+from .arguments import data_format_of, padding_of, sizes_of
 from .input_spec import InputSpec
 from .layer import Layer
 
 
-class _Pooling2D(Layer):
+class _Pooling(Layer):
     _casts_integers = True
+    rank = 2
 
-    def __init__(self, pool_size=(2, 2), strides=None, padding="valid", data_format=None, name=None, **kwargs):
+    def __init__(self, pool_size=2, strides=None, padding="valid", data_format=None, name=None, **kwargs):
         super().__init__(name=name, **kwargs)
         kind = type(self).__name__
-        self.pool_size = pair(kind, "pool_size", pool_size)
-        self.strides = self.pool_size if strides is None else pair(kind, "strides", strides)
+        self.pool_size = sizes_of(kind, "pool_size", pool_size, self.rank)
+        self.strides = self.pool_size if strides is None else sizes_of(kind, "strides", strides, self.rank)
         self.padding = padding_of(kind, padding)
         self.data_format = data_format_of(kind, data_format)
-        self.input_spec = InputSpec(ndim=4)
+        self.input_spec = InputSpec(ndim=self.rank + 2)
 
 
-class MaxPooling2D(_Pooling2D):
+class _MaxPooling(_Pooling):
+    def call(self, inputs):
+        return ops.max_pool(inputs, self.pool_size, self.strides, self.padding, self.data_format)
+
+
+class _AveragePooling(_Pooling):
+    def call(self, inputs):
+        return ops.average_pool(inputs, self.pool_size, self.strides, self.padding, self.data_format)
+
+
+class MaxPooling1D(_MaxPooling):
+    """The maximum of each window of a sequence.
+
+    Args:
+        pool_size, strides, padding, data_format, **kwargs: as in MaxPooling2D, with one number.
+
+    Input: `[batch, steps, channels]`. Output: `[batch, new steps, channels]`.
+
+    Example:
+        >>> import lamina as lm
+        >>> lm.layers.MaxPooling1D(2)(lm.ops.zeros((2, 5, 3))).shape
+        (2, 2, 3)
+    """
+
+    rank = 1
+
+
+class MaxPooling2D(_MaxPooling):
     """The maximum of each window of an image.
 
     Args:
@@ -39,11 +67,44 @@ class MaxPooling2D(_Pooling2D):
         (2, 2, 2, 3)
     """
 
-    def call(self, inputs):
-        return ops.max_pool(inputs, self.pool_size, self.strides, self.padding, self.data_format)
+    rank = 2
 
 
-class AveragePooling2D(_Pooling2D):
+class MaxPooling3D(_MaxPooling):
+    """The maximum of each window of a volume.
+
+    Args:
+        pool_size, strides, padding, data_format, **kwargs: as in MaxPooling2D, with a number for all axes or three.
+
+    Input: `[batch, depth, height, width, channels]`. Output: `[batch, new depth, new height, new width, channels]`.
+
+    Example:
+        >>> import lamina as lm
+        >>> lm.layers.MaxPooling3D(2)(lm.ops.zeros((2, 4, 5, 4, 3))).shape
+        (2, 2, 2, 2, 3)
+    """
+
+    rank = 3
+
+
+class AveragePooling1D(_AveragePooling):
+    """The mean of each window of a sequence; zeros of the padding are not counted.
+
+    Args:
+        pool_size, strides, padding, data_format, **kwargs: as in AveragePooling2D, with one number.
+
+    Input: `[batch, steps, channels]`. Output: `[batch, new steps, channels]`.
+
+    Example:
+        >>> import lamina as lm
+        >>> lm.layers.AveragePooling1D(2)(lm.ops.zeros((2, 4, 3))).shape
+        (2, 2, 3)
+    """
+
+    rank = 1
+
+
+class AveragePooling2D(_AveragePooling):
     """The mean of each window of an image; zeros of the padding are not counted.
 
     Args:
@@ -61,59 +122,21 @@ class AveragePooling2D(_Pooling2D):
         (2, 2, 2, 3)
     """
 
-    def call(self, inputs):
-        return ops.average_pool(inputs, self.pool_size, self.strides, self.padding, self.data_format)
+    rank = 2
 
 
-class _GlobalPooling2D(Layer):
-    _casts_integers = True
-
-    def __init__(self, data_format=None, keepdims=False, **kwargs):
-        super().__init__(**kwargs)
-        self.data_format = data_format_of(type(self).__name__, data_format)
-        self.keepdims = bool(keepdims)
-        self.input_spec = InputSpec(ndim=4)
-
-    @property
-    def _image_axes(self):
-        return (1, 2) if self.data_format == "channels_last" else (2, 3)
-
-
-class GlobalAveragePooling2D(_GlobalPooling2D):
-    """The mean of each channel over the whole image.
+class AveragePooling3D(_AveragePooling):
+    """The mean of each window of a volume; zeros of the padding are not counted.
 
     Args:
-        data_format: `"channels_last"` or `"channels_first"`.
-        keepdims: whether height and width stay, as axes of size 1.
-        **kwargs: `name`, `dtype`, `input_shape`, as in Layer.
+        pool_size, strides, padding, data_format, **kwargs: as in AveragePooling2D, with a number for all axes or three.
 
-    Input: `[batch, height, width, channels]`. Output: `[batch, channels]`.
+    Input: `[batch, depth, height, width, channels]`. Output: `[batch, new depth, new height, new width, channels]`.
 
     Example:
         >>> import lamina as lm
-        >>> lm.layers.GlobalAveragePooling2D()(lm.ops.zeros((2, 4, 4, 3))).shape
-        (2, 3)
+        >>> lm.layers.AveragePooling3D(2)(lm.ops.zeros((2, 4, 4, 4, 3))).shape
+        (2, 2, 2, 2, 3)
     """
 
-    def call(self, inputs):
-        return ops.mean(inputs, self._image_axes, keepdims=self.keepdims)
-
-
-class GlobalMaxPooling2D(_GlobalPooling2D):
-    """The maximum of each channel over the whole image.
-
-    Args:
-        data_format: `"channels_last"` or `"channels_first"`.
-        keepdims: whether height and width stay, as axes of size 1.
-        **kwargs: `name`, `dtype`, `input_shape`, as in Layer.
-
-    Input: `[batch, height, width, channels]`. Output: `[batch, channels]`.
-
-    Example:
-        >>> import lamina as lm
-        >>> lm.layers.GlobalMaxPooling2D()(lm.ops.zeros((2, 4, 4, 3))).shape
-        (2, 3)
-    """
-
-    def call(self, inputs):
-        return ops.max(inputs, self._image_axes, keepdims=self.keepdims)
+    rank = 3

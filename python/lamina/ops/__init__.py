@@ -2,6 +2,7 @@
 
 from ..tensor import Tensor
 from . import random
+from .adaptive_pooling import adaptive_average_pool, adaptive_max_pool
 from .arithmetic import (
     add,
     divide,
@@ -25,7 +26,9 @@ from .arithmetic import (
     where,
 )
 from .common import broadcast_to, cast
-from .convolution import conv, conv2d, conv2d_input_grad, conv2d_weight_grad
+from .convolution import conv2d, conv2d_input_grad, conv2d_weight_grad
+from .convolution_nd import conv, depthwise_conv, separable_conv
+from .convolution_transpose import conv_transpose
 from .cross_entropy import binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy
 from .elementwise import (
     abs,

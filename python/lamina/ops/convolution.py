@@ -8,11 +8,10 @@ from __future__ import annotations
 from .. import _core
 from ..autograd import mode, record
 from ..tensor import Tensor
-from .arguments import choice, integer, integers
+from .arguments import integer, integers
 from .common import floating, tensor
 from .linalg import FUSED_ACTIVATIONS
 from .reduce import sum
-from .shape import transpose
 
 
 def _pair(name, value):
@@ -114,40 +113,6 @@ def conv2d(x, w, bias=None, strides=1, padding="valid", dilation_rate=1, groups=
         return (gx, gw, gb)[: len(inputs)]
 
     return record("conv2d", y, inputs, grad, saved=(x, w), output=True)
-
-
-def conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_rate=1):
-    """Convolution under Keras' name; for images only, the groups follow from the shapes.
-
-    Args:
-        inputs: floating images `[batch, height, width, channels]`.
-        kernel: filters `[kernel height, kernel width, channels / groups, filters]`.
-        strides, padding, dilation_rate: as in `conv2d`.
-        data_format: `"channels_last"` (the default), or `"channels_first"` for `[batch, channels, height, width]`.
-
-    Returns:
-        Tensor in the layout of `inputs`.
-
-    Raises:
-        ValueError: for inputs of another rank, or as `conv2d`.
-
-    Example:
-        >>> import lamina as lm
-        >>> lm.ops.conv(lm.ops.ones((1, 4, 4, 1)), lm.ops.ones((3, 3, 1, 2)), padding="same").shape
-        (1, 4, 4, 2)
-    """
-    x, w = floating(inputs), tensor(kernel)
-    first = choice("conv", "data_format", data_format or "channels_last", ("channels_last", "channels_first"))
-    if x.ndim != 4 or w.ndim != 4:
-        raise ValueError(
-            f"[conv] convolves images: inputs and kernel have 4 axes. Received: inputs.shape={x.shape}, "
-            f"kernel.shape={w.shape}."
-        )
-    if first == "channels_first":
-        x = transpose(x, (0, 2, 3, 1))
-    groups = x.shape[-1] // w.shape[2] if x.shape[-1] and w.shape[2] and x.shape[-1] % w.shape[2] == 0 else 1
-    y = conv2d(x, w, None, strides, padding, dilation_rate, groups)
-    return transpose(y, (0, 3, 1, 2)) if first == "channels_first" else y
 
 
 def conv2d_input_grad(dy, w, x_shape, strides=1, padding="valid", dilation_rate=1, groups=1):

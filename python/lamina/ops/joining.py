@@ -8,7 +8,7 @@ from ..tensor import Tensor
 from .arguments import choice, integer, integers, number, one_axis
 from .common import broadcast_to, cast, constant, tensor
 from .indexing import take
-from .shape import axis_of, expand_dims, getitem, reshape
+from .shape import axis_of, expand_dims, getitem, reshape, same_elements
 
 
 def concatenate(xs, axis=0):
@@ -226,7 +226,7 @@ def repeat(x, repeats, axis=None):
 def _copies(x, axis, at, count):
     """x repeated along a new axis at `at`, which is then merged with the axis beside it."""
     shape = list(x.shape)
-    wide = reshape(x, (*shape[:at], 1, *shape[at:]))
+    wide = expand_dims(x, at)
     wide = broadcast_to(wide, (*shape[:at], count, *shape[at:]))
     shape[axis] = None if shape[axis] is None else shape[axis] * count
-    return reshape(wide, shape)
+    return same_elements("reshape", wide, shape)

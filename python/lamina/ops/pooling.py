@@ -1,20 +1,21 @@
-"""Pooling over windows of sequences (batch, steps, channels) and images (batch, height, width, channels)."""
+"""Pooling over windows of sequences, images and volumes: `[batch, 1 to 3 axes, channels]`."""
 
 from __future__ import annotations
 
 from .. import _core
 from ..autograd import record
 from ..tensor import Tensor
-from .arguments import choice, integers
+from .arguments import choice
 from .common import floating
-from .shape import expand_dims, squeeze, transpose
+from .shape import expand_dims, same_elements, squeeze
+from .spatial import AXES, channels_first, per_axis, to_first, to_last
 
 
 def max_pool(inputs, pool_size, strides=None, padding="valid", data_format=None):
     """The maximum of each window.
 
     Args:
-        inputs: float tensor, (batch, steps, channels) or (batch, height, width, channels).
+        inputs: float tensor `[batch, 1 to 3 axes, channels]`.
         pool_size: int, or tuple with one int per spatial axis.
         strides: int or tuple, the distance between windows; by default pool_size.
         padding: `"valid"` (whole windows only) or `"same"` (as many windows as strides fit, TensorFlow's rule;
@@ -51,32 +52,39 @@ def average_pool(inputs, pool_size, strides=None, padding="valid", data_format=N
 def _pool(op, pool2d, inputs, pool_size, strides, padding, data_format):
     x = floating(inputs)
     choice(op, "padding", padding, ("valid", "same"))
-    choice(op, "data_format", data_format, (None, "channels_last", "channels_first"))
-    if x.ndim not in (3, 4):
+    first = channels_first(op, data_format)
+    rank = x.ndim - 2
+    if rank not in AXES:
         raise ValueError(
-            f"[{op}] needs (batch, steps, channels) or (batch, height, width, channels). "
-            f"Received: inputs.shape={x.shape}."
+            f"[{op}] needs (batch, steps, channels), (batch, height, width, channels) or "
+            f"(batch, depth, height, width, channels). Received: inputs.shape={x.shape}."
         )
-    spatial = x.ndim - 2
-    size = _per_axis(op, "pool_size", pool_size, spatial)
-    step = size if strides is None else _per_axis(op, "strides", strides, spatial)
-    first = data_format == "channels_first"
-    if first:
-        x = transpose(x, (0, *range(2, x.ndim), 1))
-    if spatial == 1:
-        y = squeeze(pool2d(expand_dims(x, 2), (*size, 1), (*step, 1), padding == "same"), 2)
+    size = per_axis(op, "pool_size", pool_size, rank)
+    step = size if strides is None else per_axis(op, "strides", strides, rank)
+    x, same = to_last(x, first), padding == "same"
+    if rank == 1:
+        y = squeeze(pool2d(expand_dims(x, 2), (*size, 1), (*step, 1), same), 2)
+    elif rank == 2:
+        y = pool2d(x, size, step, same)
     else:
-        y = pool2d(x, size, step, padding == "same")
-    return transpose(y, (0, y.ndim - 1, *range(1, y.ndim - 1))) if first else y
+        y = _pool3d(op, pool2d, x, size, step, same)
+    return to_first(y, first)
 
 
-def _per_axis(op, name, value, spatial):
-    values = integers(op, name, value)
-    if len(values) == 1:
-        values *= spatial
-    if len(values) != spatial:
-        raise ValueError(f"[{op}] {name} must be an integer or {spatial} of them. Received: {name}={value!r}.")
-    return values
+def _pool3d(op, pool2d, x, size, step, same):
+    """Over the images of all depths, then over the depths; of equal maxima the first in row-major order stays."""
+    n, depth, height, width, channels = x.shape
+    if not same and depth is not None and depth < size[0]:
+        raise ValueError(
+            f'[{op}] the pool is larger than the input; expected pool_size <= depth with padding="valid". '
+            f'Received: depth={depth}, pool_size={size[0]}. Use a smaller pool, or padding="same".'
+        )
+    images = None if n is None or depth is None else n * depth
+    y = pool2d(same_elements("reshape", x, (images, height, width, channels)), size[1:], step[1:], same)
+    height, width = y.shape[1:3]
+    area = None if height is None or width is None else height * width
+    y = pool2d(same_elements("reshape", y, (n, depth, area, channels)), (size[0], 1), (step[0], 1), same)
+    return same_elements("reshape", y, (n, y.shape[1], height, width, channels))
 
 
 def _max_pool2d(x, *window):

@@ -92,7 +92,7 @@ def expand_dims(x, axis):
     x = tensor(x)
     shape = list(x.shape)
     shape.insert(axis_of("expand_dims", axis, x.ndim + 1), 1)
-    return _same_elements("expand_dims", x, shape)
+    return same_elements("expand_dims", x, shape)
 
 
 def squeeze(x, axis=None):
@@ -111,10 +111,10 @@ def squeeze(x, axis=None):
                 raise ValueError(
                     f"[squeeze] only axes of size 1 can go. Received: axis={a} of size {x.shape[a]}, x.shape={x.shape}."
                 )
-    return _same_elements("squeeze", x, [n for i, n in enumerate(x.shape) if i not in drop])
+    return same_elements("squeeze", x, [n for i, n in enumerate(x.shape) if i not in drop])
 
 
-def _same_elements(op, x, shape):
+def same_elements(op, x, shape):
     """A reshape that may carry unknown sizes of a symbolic tensor."""
     if x._core.is_symbolic:
         return Tensor(_core.symbolic(tuple(shape), x.dtype), x._source)
