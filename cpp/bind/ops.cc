@@ -9,6 +9,7 @@
 #include "ops/cross_entropy.h"
 #include "ops/dropout.h"
 #include "ops/gather.h"
+#include "ops/layer_norm.h"
 #include "ops/layout.h"
 #include "ops/matmul.h"
 #include "ops/norm.h"
@@ -110,6 +111,10 @@ void bind_ops(py::module_& m) {
         py::arg("training"));
   m.def("batch_norm_grad", &batch_norm_grad, py::arg("dy"), py::arg("x"), py::arg("gamma"), py::arg("mean"),
         py::arg("rstd"), py::arg("axis"), py::arg("training"));
+  m.def("layer_norm", &layer_norm, py::arg("x"), py::arg("gamma"), py::arg("beta"), py::arg("axes"),
+        py::arg("epsilon"), py::arg("rms"));
+  m.def("layer_norm_grad", &layer_norm_grad, py::arg("dy"), py::arg("x"), py::arg("gamma"), py::arg("mean"),
+        py::arg("rstd"), py::arg("axes"), py::arg("rms"), py::arg("shifts"));
   m.def("dropout", &dropout, py::arg("x"), py::arg("state"), py::arg("rate"));
   m.def("dropout_grad", &dropout_grad, py::arg("dy"), py::arg("state"), py::arg("rate"));
   m.def("random_uniform", &random_uniform, py::arg("state"), py::arg("shape"), py::arg("dtype"),
