@@ -9,6 +9,7 @@
 #include "ops/cross_entropy.h"
 #include "ops/dropout.h"
 #include "ops/gather.h"
+#include "ops/group_norm.h"
 #include "ops/layer_norm.h"
 #include "ops/layout.h"
 #include "ops/matmul.h"
@@ -115,6 +116,10 @@ void bind_ops(py::module_& m) {
         py::arg("epsilon"), py::arg("rms"));
   m.def("layer_norm_grad", &layer_norm_grad, py::arg("dy"), py::arg("x"), py::arg("gamma"), py::arg("mean"),
         py::arg("rstd"), py::arg("axes"), py::arg("rms"), py::arg("shifts"));
+  m.def("group_norm", &group_norm, py::arg("x"), py::arg("gamma"), py::arg("beta"), py::arg("groups"),
+        py::arg("axis"), py::arg("epsilon"));
+  m.def("group_norm_grad", &group_norm_grad, py::arg("dy"), py::arg("x"), py::arg("gamma"), py::arg("mean"),
+        py::arg("rstd"), py::arg("groups"), py::arg("axis"));
   m.def("dropout", &dropout, py::arg("x"), py::arg("state"), py::arg("rate"));
   m.def("dropout_grad", &dropout_grad, py::arg("dy"), py::arg("state"), py::arg("rate"));
   m.def("random_uniform", &random_uniform, py::arg("state"), py::arg("shape"), py::arg("dtype"),

@@ -102,7 +102,7 @@ Dims sorted_axes(const char* op, const Dims& axes, int rank) {
     for (int j = i; j > 0 && sorted[j] < sorted[j - 1]; --j) std::swap(sorted[j], sorted[j - 1]);
   }
   for (int i = 1; i < sorted.rank(); ++i) {
-    check(sorted[i] != sorted[i - 1], op, "an axis is named twice. Received: axis=", axes, ".");
+    check(sorted[i] != sorted[i - 1], op, "an axis is named twice. Received: axes=", sorted, ".");
   }
   return sorted;
 }

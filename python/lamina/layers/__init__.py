@@ -6,13 +6,16 @@ from .batch_normalization import BatchNormalization
 from .conv2d import Conv2D
 from .dense import Dense
 from .dropout import Dropout
+from .group_normalization import GroupNormalization
 from .input_layer import Input, InputLayer
 from .input_spec import InputSpec
 from .layer import Layer
+from .layer_normalization import LayerNormalization, RMSNormalization
 from .merging import Add, Concatenate
 from .pooling import AveragePooling2D, GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPooling2D
 from .rescaling import Rescaling
 from .reshaping import Flatten, Permute, Reshape
+from .unit_normalization import UnitNormalization
 
 AvgPool2D = AveragePooling2D
 Convolution2D = Conv2D
@@ -37,18 +40,22 @@ __all__ = [
     "GlobalAvgPool2D",
     "GlobalMaxPool2D",
     "GlobalMaxPooling2D",
+    "GroupNormalization",
     "Input",
     "InputLayer",
     "InputSpec",
     "Layer",
+    "LayerNormalization",
     "LeakyReLU",
     "MaxPool2D",
     "MaxPooling2D",
     "Permute",
+    "RMSNormalization",
     "ReLU",
     "Rescaling",
     "Reshape",
     "Softmax",
+    "UnitNormalization",
 ]
 
 publish(__name__)

@@ -65,6 +65,7 @@ from .elementwise import (
 )
 from .indexing import boolean_mask, one_hot, take, take_along_axis
 from .joining import concatenate, flip, pad, repeat, split, stack, tile
+from .layer_norm import group_norm, layer_normalization, moments, normalize, rms_normalization
 from .linalg import dot, matmul, outer, vdot
 from .normalization import batch_norm, batch_normalization
 from .pooling import average_pool, max_pool
