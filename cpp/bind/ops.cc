@@ -18,7 +18,10 @@
 #include "ops/pool2d.h"
 #include "ops/random.h"
 #include "ops/reduce.h"
+#include "ops/scan.h"
+#include "ops/search.h"
 #include "ops/softmax.h"
+#include "ops/sort.h"
 #include "ops/unary.h"
 
 namespace py = pybind11;
@@ -56,6 +59,13 @@ void bind_ops(py::module_& m) {
   m.def("sum_to", &sum_to, py::arg("x"), py::arg("shape"));
   m.def("argmax", &argmax, py::arg("x"), py::arg("axis"), py::arg("keepdims"));
   m.def("argmin", &argmin, py::arg("x"), py::arg("axis"), py::arg("keepdims"));
+  m.def("sort", &sort, py::arg("x"), py::arg("axis"));
+  m.def("top_k", &top_k, py::arg("x"), py::arg("k"));
+  m.def("searchsorted", &searchsorted, py::arg("sequence"), py::arg("values"), py::arg("right"));
+  m.def("bincount", &bincount, py::arg("x"), py::arg("weights"), py::arg("length"));
+  m.def("cumsum", &cumsum, py::arg("x"), py::arg("axis"), py::arg("reverse"));
+  m.def("cumprod", &cumprod, py::arg("x"), py::arg("axis"));
+  m.def("cumprod_grad", &cumprod_grad, py::arg("dy"), py::arg("x"), py::arg("axis"));
   m.def("softmax", &softmax, py::arg("x"), py::arg("axis"));
   m.def("softmax_grad", &softmax_grad, py::arg("dy"), py::arg("y"), py::arg("axis"));
   m.def("log_softmax", &log_softmax, py::arg("x"), py::arg("axis"));

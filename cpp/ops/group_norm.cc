@@ -6,7 +6,7 @@
 #include "base/parallel.h"
 #include "ops/launch.h"
 #include "ops/norm_blocks.h"
-#include "ops/norm_rows.h"
+#include "ops/rows.h"
 
 namespace lamina {
 namespace {

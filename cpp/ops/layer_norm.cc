@@ -7,7 +7,7 @@
 #include "base/parallel.h"
 #include "ops/dispatch.h"
 #include "ops/launch.h"
-#include "ops/norm_rows.h"
+#include "ops/rows.h"
 
 namespace lamina {
 

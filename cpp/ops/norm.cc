@@ -8,7 +8,7 @@
 #include "ops/dispatch.h"
 #include "ops/launch.h"
 #include "ops/norm_blocks.h"
-#include "ops/norm_rows.h"
+#include "ops/rows.h"
 
 namespace lamina {
 

@@ -46,7 +46,7 @@ CASES = [
     ("LayerNormalization", dict(axis=1, center=False), IMAGE),
     ("LayerNormalization", dict(scale=False), IMAGE),
     ("RMSNormalization", {}, ROW),
-    ("RMSNormalization", dict(axis=[1, 3], epsilon=0.1), IMAGE),
+    ("RMSNormalization", dict(axis=[2, 3], epsilon=0.1), IMAGE),
     ("GroupNormalization", dict(groups=2), IMAGE),
     ("GroupNormalization", dict(groups=3, center=False), ROW),
     ("GroupNormalization", dict(groups=7, axis=1, epsilon=0.1), IMAGE),

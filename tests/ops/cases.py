@@ -9,6 +9,7 @@ from . import (
     rows_pooling,
     rows_random,
     rows_reduce,
+    rows_sorting,
 )
 
 ROWS = [
@@ -16,6 +17,7 @@ ROWS = [
     *rows_linalg.ROWS,
     *rows_conv.ROWS,
     *rows_reduce.ROWS,
+    *rows_sorting.ROWS,
     *rows_indexing.ROWS,
     *rows_normalization.ROWS,
     *rows_pooling.ROWS,

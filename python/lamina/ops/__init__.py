@@ -27,6 +27,7 @@ from .arithmetic import (
 from .common import broadcast_to, cast
 from .convolution import conv, conv2d, conv2d_input_grad, conv2d_weight_grad
 from .cross_entropy import binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy
+from .cumulative import cumprod, cumsum
 from .elementwise import (
     abs,
     ceil,
@@ -91,6 +92,7 @@ from .shape import (
     zeros_like,
 )
 from .softmax import log_softmax, softmax
+from .sorting import argsort, bincount, digitize, in_top_k, searchsorted, sort, top_k
 
 absolute = abs
 true_divide = divide

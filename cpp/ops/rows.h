@@ -1,4 +1,4 @@
-// What the normalisations share: x as rows with the chosen axes last, and operands that may be missing.
+// Ops along chosen axes: x as rows with those axes last, and operands that may be missing.
 #pragma once
 
 #include "base/tensor.h"
