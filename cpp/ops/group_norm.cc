@@ -11,7 +11,7 @@
 namespace lamina {
 namespace {
 
-constexpr double kCost = 0.15;                         // rough ns per element and pass
+constexpr double kCost = 0.15;                       // rough ns per element and pass
 constexpr double kForwardFlops = 7, kGradFlops = 9;  // operations per element
 
 struct GroupNormArgs {
@@ -31,7 +31,8 @@ void each_block(const GroupNormArgs& a, F f) {
   parallel_for(a.B * a.blocks(), grain_for(2 * kCost * rows * static_cast<double>(a.C) + 20),
                [&](int64_t begin, int64_t end) {
                  for (int64_t i = begin; i < end; ++i) {
-                   const int64_t b = i / a.blocks(), block = i % a.blocks(), row = b * a.S + block * kNormBlock;
+                   const int64_t b = i / a.blocks(), block = i % a.blocks(),
+                                 row = b * a.S + block * kNormBlock;
                    f(b, block, row, std::min(row + kNormBlock, (b + 1) * a.S));
                  }
                });
@@ -154,8 +155,9 @@ Status run_grad(const GroupNormArgs& args, Buffers buffers) {
 
 GroupNormArgs make_args(const char* op, const Tensor& x, int64_t groups, int axis) {
   check_computes(op, x.dtype());
-  check(axis != 0, op, "axis 0 holds the samples; the channels' must be another. Received: axis=0, x.shape=",
-        x.shape(), ".");
+  check(axis != 0, op,
+        "axis 0 holds the samples; the channels' must be another. Received: axis=0, x.shape=", x.shape(),
+        ".");
   const int64_t C = x.dim(axis);
   check(C != kUnknown, op, "the channel axis must have a known size. Received: x.shape=", x.shape(),
         ", axis=", axis, ".");
@@ -203,8 +205,7 @@ std::tuple<Tensor, Tensor, Tensor> group_norm(const Tensor& x_in, const Tensor* 
     const Tensor g = operand(gamma, x), b = operand(beta, x);
     by_type(a.dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
-      launch<run_forward<T>>("group_norm", a, {&x, &g, &b}, {&y, &mean, &rstd},
-                             values(a, 1, a.C) * sizeof(T),
+      launch<run_forward<T>>("group_norm", a, {&x, &g, &b}, {&y, &mean, &rstd}, values(a, 1, a.C) * sizeof(T),
                              {.flops = kForwardFlops * static_cast<double>(x.size())});
     });
   }

@@ -71,24 +71,24 @@ void add_blocks(const LayerNormArgs& a, const T* partial, int64_t stride, T* out
   });
 }
 
-// Reads dy, x, gamma, mean, rstd; writes dx, dgamma, dbeta. Scratch: per block, its sums for dgamma and dbeta.
+// Reads dy, x, gamma, mean, rstd; writes dx, dgamma, dbeta. Scratch: per block, its sums for dgamma and
+// dbeta.
 template <class T>
 Status run_grad(const LayerNormArgs& a, Buffers b) {
   const int64_t vectors = a.scales + a.shifts, stride = vectors * a.N, block = a.block();
   T* partial = static_cast<T*>(b.scratch);
-  parallel_for(a.blocks(), grain_for(4 * kCost * static_cast<double>(a.N * block)),
-               [&](int64_t begin, int64_t end) {
-                 for (int64_t i = begin; i < end; ++i) {
-                   const int64_t row = i * block, at = row * a.N;
-                   T* sums = partial + i * stride;
-                   if (vectors) std::memset(sums, 0, static_cast<size_t>(stride) * sizeof(T));
-                   table<T>(a.rms).grad(b.at<T>(0) + at, b.at<T>(1) + at, a.scales ? b.at<T>(2) : nullptr,
-                                        a.rms ? nullptr : b.at<T>(3) + row, b.at<T>(4) + row,
-                                        std::min(block, a.M - row), a.N, b.at<T>(5) + at,
-                                        a.scales ? sums : nullptr,
-                                        a.shifts ? sums + (vectors - 1) * a.N : nullptr);
-                 }
-               });
+  parallel_for(
+      a.blocks(), grain_for(4 * kCost * static_cast<double>(a.N * block)), [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t row = i * block, at = row * a.N;
+          T* sums = partial + i * stride;
+          if (vectors) std::memset(sums, 0, static_cast<size_t>(stride) * sizeof(T));
+          table<T>(a.rms).grad(b.at<T>(0) + at, b.at<T>(1) + at, a.scales ? b.at<T>(2) : nullptr,
+                               a.rms ? nullptr : b.at<T>(3) + row, b.at<T>(4) + row,
+                               std::min(block, a.M - row), a.N, b.at<T>(5) + at, a.scales ? sums : nullptr,
+                               a.shifts ? sums + (vectors - 1) * a.N : nullptr);
+        }
+      });
   if (a.scales) add_blocks(a, partial, stride, b.at<T>(6));
   if (a.shifts) add_blocks(a, partial + (vectors - 1) * a.N, stride, b.at<T>(7));
   return {};

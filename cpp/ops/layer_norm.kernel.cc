@@ -8,9 +8,9 @@
 namespace lamina {
 namespace {
 
-constexpr int kTogether = 4;                // rows
-constexpr int64_t kCached = 128 << 10;      // bytes of them
-constexpr int64_t kChain = 64;              // vectors added up in one lane before they go to float64
+constexpr int kTogether = 4;            // rows
+constexpr int64_t kCached = 128 << 10;  // bytes of them
+constexpr int64_t kChain = 64;          // vectors added up in one lane before they go to float64
 
 // f(c, n) for every vector of [begin, end): n lanes from c. The tail is the same body.
 template <class T, class F>
@@ -28,8 +28,10 @@ LAMINA_INLINE void row_sums(int64_t N, double* total, F f) {
   for (int s = 0; s < kSums; ++s) total[s] = 0;
   for (int64_t begin = 0; begin < N; begin += kChain * V::kLanes) {
     V acc[kSums];
-    along<T>(begin, simd_min(N, begin + kChain * V::kLanes),
-             [&](int64_t c, int n) __attribute__((always_inline)) { f(acc, c, n); });
+    along<T>(
+        begin, simd_min(N, begin + kChain * V::kLanes), [&](int64_t c, int n) __attribute__((always_inline)) {
+          f(acc, c, n);
+        });
     for (int s = 0; s < kSums; ++s) total[s] += static_cast<double>(reduce_add(acc[s]));
   }
 }
@@ -53,19 +55,20 @@ LAMINA_INLINE void forward_rows(const T* x, const T* gamma, const T* beta, int64
   row_sums<T, R>(
       N, total, [&](V * acc, int64_t c, int n) __attribute__((always_inline)) {
         for (int r = 0; r < R; ++r) {
-          const V d = kRms ? V::load(x + r * N + c, n)
-                           : keep_first(V::load(x + r * N + c, n) - mean[r], n, V(0));
+          const V d =
+              kRms ? V::load(x + r * N + c, n) : keep_first(V::load(x + r * N + c, n) - mean[r], n, V(0));
           acc[r] = fma(d, d, acc[r]);
         }
       });
   for (int r = 0; r < R; ++r) rstd[r] = V(rstd_out[r] = static_cast<T>(1 / root(total[r] / count + epsilon)));
-  along<T>(0, N, [&](int64_t c, int n) __attribute__((always_inline)) {
-    const V scale = gamma ? V::load(gamma + c, n) : V(1), shift = beta ? V::load(beta + c, n) : V(0);
-    for (int r = 0; r < R; ++r) {
-      const V v = V::load(x + r * N + c, n);
-      fma((kRms ? v : v - mean[r]) * rstd[r], scale, shift).store(y + r * N + c, n);
-    }
-  });
+  along<T>(
+      0, N, [&](int64_t c, int n) __attribute__((always_inline)) {
+        const V scale = gamma ? V::load(gamma + c, n) : V(1), shift = beta ? V::load(beta + c, n) : V(0);
+        for (int r = 0; r < R; ++r) {
+          const V v = V::load(x + r * N + c, n);
+          fma((kRms ? v : v - mean[r]) * rstd[r], scale, shift).store(y + r * N + c, n);
+        }
+      });
 }
 
 template <class T, bool kRms>
@@ -112,20 +115,21 @@ LAMINA_INLINE void grad_rows(const T* dy, const T* x, const T* gamma, const T* m
     k[r] = V(static_cast<T>(total[r] * s * s * s / count));
     if constexpr (!kRms) b[r] = V(static_cast<T>(total[R + r] * s / count));
   }
-  along<T>(0, N, [&](int64_t c, int n) __attribute__((always_inline)) {
-    const V scale = gamma ? V::load(gamma + c, n) : V(1);
-    V sum_dy_xhat = dgamma ? V::load(dgamma + c, n) : V(0), sum_dy = dbeta ? V::load(dbeta + c, n) : V(0);
-    for (int r = 0; r < R; ++r) {
-      const V d = V::load(dy + r * N + c, n), v = V::load(x + r * N + c, n);
-      const V centred = kRms ? v : v - mean[r];
-      sum_dy += d;
-      sum_dy_xhat = fma(d, centred * rstd[r], sum_dy_xhat);
-      const V g = d * scale * rstd[r];
-      fnma(centred, k[r], kRms ? g : g - b[r]).store(dx + r * N + c, n);
-    }
-    if (dgamma) sum_dy_xhat.store(dgamma + c, n);
-    if (dbeta) sum_dy.store(dbeta + c, n);
-  });
+  along<T>(
+      0, N, [&](int64_t c, int n) __attribute__((always_inline)) {
+        const V scale = gamma ? V::load(gamma + c, n) : V(1);
+        V sum_dy_xhat = dgamma ? V::load(dgamma + c, n) : V(0), sum_dy = dbeta ? V::load(dbeta + c, n) : V(0);
+        for (int r = 0; r < R; ++r) {
+          const V d = V::load(dy + r * N + c, n), v = V::load(x + r * N + c, n);
+          const V centred = kRms ? v : v - mean[r];
+          sum_dy += d;
+          sum_dy_xhat = fma(d, centred * rstd[r], sum_dy_xhat);
+          const V g = d * scale * rstd[r];
+          fnma(centred, k[r], kRms ? g : g - b[r]).store(dx + r * N + c, n);
+        }
+        if (dgamma) sum_dy_xhat.store(dgamma + c, n);
+        if (dbeta) sum_dy.store(dbeta + c, n);
+      });
 }
 
 template <class T, bool kRms>

@@ -91,8 +91,9 @@ Status run_forward(const NormArgs& a, Buffers b) {
       shift[c] = a.shifts ? beta[c] : T(0);
     }
   });
-  each_row(a,
-           [&](int64_t begin, int64_t end) { norm_table<T>().apply(x, mean, scale, shift, y, a.C, begin, end); });
+  each_row(a, [&](int64_t begin, int64_t end) {
+    norm_table<T>().apply(x, mean, scale, shift, y, a.C, begin, end);
+  });
   return {};
 }
 
@@ -141,8 +142,9 @@ Status run_grad(const NormArgs& args, Buffers buffers) {
       k[c] = static_cast<T>(a[c] * sum_dyxhat * r / count);
     }
   });
-  each_row(args,
-           [&](int64_t begin, int64_t end) { norm_table<T>().grad(dy, x, mean, a, b, k, dx, C, begin, end); });
+  each_row(args, [&](int64_t begin, int64_t end) {
+    norm_table<T>().grad(dy, x, mean, a, b, k, dx, C, begin, end);
+  });
   return {};
 }
 

@@ -20,8 +20,8 @@ struct Moments {
 };
 
 // Moments of channels [c0, c1), at most kNormGroup, over all rows, from the blocks' (sum, m2), 2 C values a
-// block: with counts n and k of what is joined, mean += d k / (n + k) and m2 += m2' + d^2 n k / (n + k), where
-// d is the difference of the means.
+// block: with counts n and k of what is joined, mean += d k / (n + k) and m2 += m2' + d^2 n k / (n + k),
+// where d is the difference of the means.
 template <class T>
 Moments combine_blocks(const T* partial, int64_t rows, int64_t C, int64_t c0, int64_t c1) {
   Moments r;

@@ -25,9 +25,7 @@ inline Dims axes_last(int rank, const Dims& axes, bool inverse) {
   return back;
 }
 
-inline bool are_last(int rank, const Dims& axes) {
-  return axes.rank() == 0 || axes[0] == rank - axes.rank();
-}
+inline bool are_last(int rank, const Dims& axes) { return axes.rank() == 0 || axes[0] == rank - axes.rank(); }
 
 // x with `axes` (sorted) last, contiguous; and what was computed from it with the axes where they were.
 inline Tensor to_rows(const Tensor& x, const Dims& axes) {

@@ -111,8 +111,8 @@ Tensor searchsorted(const Tensor& sequence_in, const Tensor& values_in, bool rig
 }
 
 Tensor bincount(const Tensor& x_in, const Tensor* weights_in, int64_t length) {
-  check(x_in.rank() == 1 || x_in.rank() == 2, "bincount", "x must have one or two axes. Received: x.shape=",
-        x_in.shape(), ".");
+  check(x_in.rank() == 1 || x_in.rank() == 2, "bincount",
+        "x must have one or two axes. Received: x.shape=", x_in.shape(), ".");
   check<TypeError>(!is_floating(x_in.dtype()) && x_in.dtype() != DType::kBool, "bincount",
                    "x must hold integers. Received: x.dtype=", x_in.dtype(),
                    ". Convert with ops.cast(x, \"int32\") first.");

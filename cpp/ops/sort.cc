@@ -17,6 +17,7 @@ constexpr double kCost = 15;          // rough ns per element
 constexpr int64_t kSlots = 32;        // pieces of the lines, each with scratch of its own
 constexpr int64_t kRadixLeast = 768;  // elements from where counting beats comparing
 constexpr int kDigit = 11;            // bits
+constexpr int64_t kLook = 64;  // elements that are looked at together for one that belongs to the k largest
 
 struct SortArgs {
   DType dtype;
@@ -57,10 +58,10 @@ KeyOf<T> make_key(T x) {
   if constexpr (std::is_floating_point_v<T>) {
     constexpr Key kSign = Key{1} << (8 * sizeof(T) - 1);
     constexpr Key kInfinity = sizeof(T) == 4 ? Key{0x7f800000} : static_cast<Key>(0x7ff0000000000000);
+    // Without branches, for loops over many.
     const Key bits = std::bit_cast<Key>(x), magnitude = bits & ~kSign;
-    if (magnitude > kInfinity) return ~Key{0};
-    if (magnitude == 0) return kSign;
-    return bits & kSign ? ~bits : bits | kSign;
+    const Key number = magnitude == 0 ? kSign : bits & kSign ? ~bits : bits | kSign;
+    return magnitude > kInfinity ? ~Key{0} : number;
   } else {
     constexpr Key kBias = std::is_signed_v<T> ? Key{1} << (8 * sizeof(Key) - 1) : 0;
     return static_cast<Key>(x) ^ kBias;
@@ -107,12 +108,18 @@ const Item<KeyOf<T>>* ordered(const SortArgs& a, const T* x, Item<KeyOf<T>>* ite
   }
   for (int64_t i = 0; i < a.k; ++i) items[i] = item(i);
   std::make_heap(items, items + a.k);
-  for (int64_t i = a.k; i < a.n; ++i) {
-    const Item<Key> next = item(i);
-    if (!(next < items[0])) continue;
-    std::pop_heap(items, items + a.k);
-    items[a.k - 1] = next;
-    std::push_heap(items, items + a.k);
+  for (int64_t begin = a.k; begin < a.n; begin += kLook) {
+    const int64_t end = std::min(a.n, begin + kLook);
+    const Key worst = key_of(items[0]);
+    int better = 0;  // later equal elements lose by their index
+    for (int64_t i = begin; i < end; ++i) better += (make_key(x[i]) ^ flip) < worst;
+    for (int64_t i = begin; better && i < end; ++i) {
+      const Item<Key> next = item(i);
+      if (!(next < items[0])) continue;
+      std::pop_heap(items, items + a.k);
+      items[a.k - 1] = next;
+      std::push_heap(items, items + a.k);
+    }
   }
   std::sort_heap(items, items + a.k);
   return items;
@@ -149,7 +156,8 @@ std::pair<Tensor, Tensor> sorted(const char* op, const Tensor& x_in, int axis, i
   if (is_floating(x_in.dtype())) check_computes(op, x_in.dtype());
   Shape shape = x_in.shape();
   shape[axis] = k;
-  if (x_in.is_symbolic()) return {Tensor::symbolic(shape, x_in.dtype()), Tensor::symbolic(shape, DType::kInt32)};
+  if (x_in.is_symbolic())
+    return {Tensor::symbolic(shape, x_in.dtype()), Tensor::symbolic(shape, DType::kInt32)};
   const int64_t n = x_in.dim(axis);
   check(n <= INT32_MAX, op,
         "has more elements than an int32 index can count. Received: x.shape=", x_in.shape(), ".");

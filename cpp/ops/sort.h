@@ -1,6 +1,6 @@
-// Sorting along one axis, every type but the 16-bit floats. The order is NumPy's: ascending, equal elements in
-// the order they came (-0 equals 0), NaN last. top_k is the same from the other end: largest first, NaN before
-// any number, equal elements by rising index.
+// Sorting along one axis, every type but the 16-bit floats. The order is NumPy's: ascending, equal elements
+// in the order they came (-0 equals 0), NaN last. top_k is the same from the other end: largest first, NaN
+// before any number, equal elements by rising index.
 #pragma once
 
 #include <utility>

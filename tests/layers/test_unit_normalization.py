@@ -7,9 +7,7 @@ from lamina import layers
 from .check_layer import check_layer
 
 
-@pytest.mark.parametrize(
-    "kwargs, input_shape", [({}, (6, 3)), ({"axis": 1}, (2, 3, 4)), ({"axis": [1, 2]}, (2, 3, 4))]
-)
+@pytest.mark.parametrize("kwargs, input_shape", [({}, (6, 3)), ({"axis": 1}, (2, 3, 4)), ({"axis": [1, 2]}, (2, 3, 4))])
 def test_contract(kwargs, input_shape, tmp_path):
     check_layer(layers.UnitNormalization, kwargs, input_shape, input_shape, tmp_path)
 

@@ -52,7 +52,9 @@ def ranked(rng):
 
 def places(rng):
     odd = np.array([-np.inf, -1.0, 0.0, 0.0, 2.0, np.inf, np.nan, np.nan])
-    draws = [((np.sort(rounded(rng, n)), rounded(rng, (3, 7))), {"side": s}) for n in (0, 1, 17) for s in ("left", "right")]
+    draws = [
+        ((np.sort(rounded(rng, n)), rounded(rng, (3, 7))), {"side": s}) for n in (0, 1, 17) for s in ("left", "right")
+    ]
     draws += [((odd, odd), {}), ((odd, odd[::-1].copy()), {"side": "right"})]
     draws += [((np.array([1, 3, 5]), np.array([[0, 3], [4, 9]])), {}), ((np.arange(4), np.array([0.5, 3.0])), {})]
     return [*draws, ((np.sort(rng.standard_normal(5000)), rng.standard_normal(20000)), {})]

@@ -53,7 +53,9 @@ def positive_number(layer, name, value):
 
 def axes_argument(layer, axis):
     """An axis, or a list of axes, as the configuration keeps them."""
-    is_int = [isinstance(a, int) and not isinstance(a, bool) for a in (axis if isinstance(axis, (list, tuple)) else [axis])]
+    is_int = [
+        isinstance(a, int) and not isinstance(a, bool) for a in (axis if isinstance(axis, (list, tuple)) else [axis])
+    ]
     if not is_int or not all(is_int):
         raise TypeError(f"[{layer}] axis must be an integer or a list of integers. Received: axis={axis!r}.")
     return list(axis) if isinstance(axis, (list, tuple)) else axis
