@@ -60,6 +60,7 @@ void bind_ops(py::module_& m) {
   m.def("argmax", &argmax, py::arg("x"), py::arg("axis"), py::arg("keepdims"));
   m.def("argmin", &argmin, py::arg("x"), py::arg("axis"), py::arg("keepdims"));
   m.def("sort", &sort, py::arg("x"), py::arg("axis"));
+  m.def("argsort", &argsort, py::arg("x"), py::arg("axis"));
   m.def("top_k", &top_k, py::arg("x"), py::arg("k"));
   m.def("searchsorted", &searchsorted, py::arg("sequence"), py::arg("values"), py::arg("right"));
   m.def("bincount", &bincount, py::arg("x"), py::arg("weights"), py::arg("length"));

@@ -181,6 +181,11 @@ std::pair<Tensor, Tensor> sort(const Tensor& x, int64_t axis_in) {
   return sorted("sort", x, axis, x.dim(axis), false);
 }
 
+Tensor argsort(const Tensor& x, int64_t axis_in) {
+  const int axis = normalize_axis("argsort", axis_in, x.rank());
+  return sorted("argsort", x, axis, x.dim(axis), false).second;
+}
+
 std::pair<Tensor, Tensor> top_k(const Tensor& x, int64_t k) {
   check(x.rank() > 0, "top_k", "needs at least one axis. Received: x.shape=().");
   const int axis = x.rank() - 1;

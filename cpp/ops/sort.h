@@ -11,6 +11,8 @@ namespace lamina {
 
 // (sorted values, int32 indices of where they were), of x's shape.
 std::pair<Tensor, Tensor> sort(const Tensor& x, int64_t axis);
+// The indices alone.
+Tensor argsort(const Tensor& x, int64_t axis);
 // The k largest along the last axis, largest first: (values, int32 indices).
 std::pair<Tensor, Tensor> top_k(const Tensor& x, int64_t k);
 

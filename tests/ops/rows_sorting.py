@@ -97,7 +97,7 @@ def axis_error(op):
 ROWS = [
     Row("sort", drawn(CALLS, draw=spread), np.sort, errors=[axis_error("sort")]),
     Row("sort", drawn(LONG, False), np.sort, id="sort_long"),
-    Row("argsort", drawn([*CALLS, *LONG], draw=rounded), argsort, grad=False, errors=[axis_error("sort")]),
+    Row("argsort", drawn([*CALLS, *LONG], draw=rounded), argsort, grad=False, errors=[axis_error("argsort")]),
     Row(
         "top_k",
         tops,

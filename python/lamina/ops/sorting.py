@@ -56,7 +56,7 @@ def argsort(x, axis=-1):
         array([1, 3, 2, 0], dtype=int32)
     """
     x, axis = _line("argsort", x, axis)
-    return Tensor(_core.sort(x._core, axis)[1])
+    return Tensor(_core.argsort(x._core, axis))
 
 
 def top_k(x, k, sorted=True):
