@@ -9,6 +9,8 @@
 #include "ops/cross_entropy.h"
 #include "ops/dropout.h"
 #include "ops/gather.h"
+#include "ops/group_norm.h"
+#include "ops/layer_norm.h"
 #include "ops/layout.h"
 #include "ops/matmul.h"
 #include "ops/norm.h"
@@ -16,7 +18,10 @@
 #include "ops/pool2d.h"
 #include "ops/random.h"
 #include "ops/reduce.h"
+#include "ops/scan.h"
+#include "ops/search.h"
 #include "ops/softmax.h"
+#include "ops/sort.h"
 #include "ops/unary.h"
 
 namespace py = pybind11;
@@ -54,6 +59,14 @@ void bind_ops(py::module_& m) {
   m.def("sum_to", &sum_to, py::arg("x"), py::arg("shape"));
   m.def("argmax", &argmax, py::arg("x"), py::arg("axis"), py::arg("keepdims"));
   m.def("argmin", &argmin, py::arg("x"), py::arg("axis"), py::arg("keepdims"));
+  m.def("sort", &sort, py::arg("x"), py::arg("axis"));
+  m.def("argsort", &argsort, py::arg("x"), py::arg("axis"));
+  m.def("top_k", &top_k, py::arg("x"), py::arg("k"));
+  m.def("searchsorted", &searchsorted, py::arg("sequence"), py::arg("values"), py::arg("right"));
+  m.def("bincount", &bincount, py::arg("x"), py::arg("weights"), py::arg("length"));
+  m.def("cumsum", &cumsum, py::arg("x"), py::arg("axis"), py::arg("reverse"));
+  m.def("cumprod", &cumprod, py::arg("x"), py::arg("axis"));
+  m.def("cumprod_grad", &cumprod_grad, py::arg("dy"), py::arg("x"), py::arg("axis"));
   m.def("softmax", &softmax, py::arg("x"), py::arg("axis"));
   m.def("softmax_grad", &softmax_grad, py::arg("dy"), py::arg("y"), py::arg("axis"));
   m.def("log_softmax", &log_softmax, py::arg("x"), py::arg("axis"));
@@ -110,6 +123,14 @@ void bind_ops(py::module_& m) {
         py::arg("training"));
   m.def("batch_norm_grad", &batch_norm_grad, py::arg("dy"), py::arg("x"), py::arg("gamma"), py::arg("mean"),
         py::arg("rstd"), py::arg("axis"), py::arg("training"));
+  m.def("layer_norm", &layer_norm, py::arg("x"), py::arg("gamma"), py::arg("beta"), py::arg("axes"),
+        py::arg("epsilon"), py::arg("rms"));
+  m.def("layer_norm_grad", &layer_norm_grad, py::arg("dy"), py::arg("x"), py::arg("gamma"), py::arg("mean"),
+        py::arg("rstd"), py::arg("axes"), py::arg("rms"), py::arg("shifts"));
+  m.def("group_norm", &group_norm, py::arg("x"), py::arg("gamma"), py::arg("beta"), py::arg("groups"),
+        py::arg("axis"), py::arg("epsilon"));
+  m.def("group_norm_grad", &group_norm_grad, py::arg("dy"), py::arg("x"), py::arg("gamma"), py::arg("mean"),
+        py::arg("rstd"), py::arg("groups"), py::arg("axis"));
   m.def("dropout", &dropout, py::arg("x"), py::arg("state"), py::arg("rate"));
   m.def("dropout_grad", &dropout_grad, py::arg("dy"), py::arg("state"), py::arg("rate"));
   m.def("random_uniform", &random_uniform, py::arg("state"), py::arg("shape"), py::arg("dtype"),

@@ -5,14 +5,16 @@
 #include <utility>
 
 #include "base/parallel.h"
-#include "base/tensor.h"
 #include "ops/dispatch.h"
 #include "ops/launch.h"
-#include "ops/layout.h"
+#include "ops/norm_blocks.h"
+#include "ops/rows.h"
 
 namespace lamina {
 
 LAMINA_KERNELS(NormKernels, norm_kernels)
+
+const NormKernels& norm_kernel_tables() { return norm_kernels(); }
 
 namespace {
 
@@ -28,15 +30,9 @@ struct NormArgs {
   int64_t M, C;
   double momentum, epsilon;
   bool scales, shifts, moves, training;  // gamma, beta, moving statistics are there
-  int64_t blocks() const { return (M + kNormBlock - 1) / kNormBlock; }
+  int64_t blocks() const { return norm_blocks(M); }
   int64_t groups() const { return (C + kNormGroup - 1) / kNormGroup; }
 };
-
-template <class T>
-const NormKernels::Table& table() {
-  if constexpr (sizeof(T) == 4) return norm_kernels().f32;
-  return norm_kernels().f64;
-}
 
 // Calls f(first row, end, first channel, end, offset of the block's partial sums) for every block and channel
 // group.
@@ -66,29 +62,6 @@ void each_row(const NormArgs& a, F f) {
   parallel_for(a.M, grain_for(kCost * static_cast<double>(a.C)), f);
 }
 
-struct Moments {
-  double mean[kNormGroup] = {}, m2[kNormGroup] = {};
-};
-
-// Moments of channels [c0, c1) from the blocks' (sum, m2): with counts n and k of what is joined,
-// mean += d k / (n + k) and m2 += m2' + d^2 n k / (n + k), where d is the difference of the means.
-template <class T>
-Moments combine(const NormArgs& a, const T* partial, int64_t c0, int64_t c1) {
-  Moments r;
-  for (int64_t b = 0; b < a.blocks(); ++b) {
-    const double n = static_cast<double>(b * kNormBlock);
-    const double k = static_cast<double>(std::min(kNormBlock, a.M - b * kNormBlock));
-    const double mean_weight = k / (n + k), m2_weight = n * k / (n + k);
-    const T *sum = partial + 2 * b * a.C + c0, *m2 = sum + a.C;
-    for (int64_t c = 0; c < c1 - c0; ++c) {
-      const double d = sum[c] / k - r.mean[c];
-      r.mean[c] += d * mean_weight;
-      r.m2[c] += m2[c] + d * d * m2_weight;
-    }
-  }
-  return r;
-}
-
 // Reads x, gamma, beta, [moving mean, moving var]; writes y, mean, rstd, [moments: mean and var as double].
 template <class T>
 Status run_forward(const NormArgs& a, Buffers b) {
@@ -98,11 +71,11 @@ Status run_forward(const NormArgs& a, Buffers b) {
   T *scale = static_cast<T*>(b.scratch), *shift = scale + a.C, *partial = shift + a.C;
   if (a.training) {
     each_block(a, [&](int64_t row, int64_t end, int64_t c0, int64_t c1, int64_t at) {
-      table<T>().moments(x, a.C, row, end, c0, c1, partial + at, partial + at + a.C);
+      norm_table<T>().moments(x, a.C, row, end, c0, c1, partial + at, partial + at + a.C);
     });
   }
   each_group(a, [&](int64_t c0, int64_t c1) {
-    const Moments moments = a.training ? combine(a, partial, c0, c1) : Moments();
+    const Moments moments = a.training ? combine_blocks(partial, a.M, a.C, c0, c1) : Moments();
     for (int64_t c = c0; c < c1; ++c) {
       double m, var;
       if (a.training) {
@@ -118,8 +91,9 @@ Status run_forward(const NormArgs& a, Buffers b) {
       shift[c] = a.shifts ? beta[c] : T(0);
     }
   });
-  each_row(a,
-           [&](int64_t begin, int64_t end) { table<T>().apply(x, mean, scale, shift, y, a.C, begin, end); });
+  each_row(a, [&](int64_t begin, int64_t end) {
+    norm_table<T>().apply(x, mean, scale, shift, y, a.C, begin, end);
+  });
   return {};
 }
 
@@ -144,10 +118,10 @@ Status run_grad(const NormArgs& args, Buffers buffers) {
           *rstd = buffers.at<T>(4);
   T *dx = buffers.at<T>(5), *dgamma = buffers.at<T>(6), *dbeta = buffers.at<T>(7);
   const int64_t C = args.C;
-  // dx = (dy - b - (x - mean) k) a
+  // dx = dy a - b - (x - mean) k
   T *a = static_cast<T*>(buffers.scratch), *b = a + C, *k = b + C, *partial = k + C;
   each_block(args, [&](int64_t row, int64_t end, int64_t c0, int64_t c1, int64_t at) {
-    table<T>().grad_sums(dy, x, mean, C, row, end, c0, c1, partial + at, partial + at + C);
+    norm_table<T>().grad_sums(dy, x, mean, C, row, end, c0, c1, partial + at, partial + at + C);
   });
   each_group(args, [&](int64_t c0, int64_t c1) {
     double sums[2][kNormGroup] = {};
@@ -164,34 +138,16 @@ Status run_grad(const NormArgs& args, Buffers buffers) {
       dbeta[c] = static_cast<T>(sum_dy);
       dgamma[c] = static_cast<T>(sum_dyxhat);
       a[c] = args.scales ? gamma[c] * rstd[c] : rstd[c];
-      b[c] = static_cast<T>(sum_dy / count);
-      k[c] = static_cast<T>(sum_dyxhat * r / count);
+      b[c] = static_cast<T>(a[c] * sum_dy / count);
+      k[c] = static_cast<T>(a[c] * sum_dyxhat * r / count);
     }
   });
-  each_row(args,
-           [&](int64_t begin, int64_t end) { table<T>().grad(dy, x, mean, a, b, k, dx, C, begin, end); });
+  each_row(args, [&](int64_t begin, int64_t end) {
+    norm_table<T>().grad(dy, x, mean, a, b, k, dx, C, begin, end);
+  });
   return {};
 }
 
-// The permutation that brings `axis` to the end, or (inverse) back.
-Dims axis_last(int rank, int axis, bool inverse) {
-  Dims axes;
-  for (int i = 0; i < rank; ++i) {
-    if (i != axis) axes.push_back(i);
-  }
-  axes.push_back(axis);
-  if (!inverse) return axes;
-  Dims back(rank, 0);
-  for (int i = 0; i < rank; ++i) back[static_cast<int>(axes[i])] = i;
-  return back;
-}
-
-Tensor rows(const Tensor& x, int axis) {
-  return contiguous(axis == x.rank() - 1 ? x : x.transpose(axis_last(x.rank(), axis, false)));
-}
-Tensor unrows(const Tensor& y, int axis) {
-  return axis == y.rank() - 1 ? y : y.transpose(axis_last(y.rank(), axis, true));
-}
 NormArgs norm_args(const char* op, const Tensor& x, int axis) {
   check_computes(op, x.dtype());
   check(x.dim(axis) != kUnknown, op, "the channel axis must have a known size. Received: x.shape=", x.shape(),
@@ -199,10 +155,7 @@ NormArgs norm_args(const char* op, const Tensor& x, int axis) {
   NormArgs a{};
   a.dtype = x.dtype();
   a.C = x.dim(axis);
-  a.M = 1;
-  for (int i = 0; i < x.rank(); ++i) {
-    if (i != axis) a.M = x.dim(i) == kUnknown || a.M == kUnknown ? kUnknown : a.M * x.dim(i);
-  }
+  a.M = product_of(x, {axis}, true);
   return a;
 }
 
@@ -210,9 +163,6 @@ void check_channels(const char* op, const char* name, const Tensor& t, const Nor
   check(t.shape() == Shape{a.C} && t.dtype() == a.dtype, op, name, " must hold one ", a.dtype,
         " per channel, shape (", a.C, ",). Received: ", name, ".shape=", t.shape(), " ", t.dtype(), ".");
 }
-
-// What stands in a launch for an operand that may be missing; the flags in the arguments say so.
-Tensor operand(const Tensor* t, const Tensor& instead) { return t ? contiguous(*t) : instead; }
 
 // Bytes of `vectors` rows of C values and two per block.
 size_t scratch_bytes(const NormArgs& a, int64_t vectors, bool partials) {
@@ -244,7 +194,7 @@ std::tuple<Tensor, Tensor, Tensor> batch_norm(const Tensor& x_in, const Tensor* 
     return {Tensor::symbolic(x_in.shape(), a.dtype), channels, channels};
   }
   Tensor mean = Tensor::empty({a.C}, a.dtype), rstd = Tensor::empty({a.C}, a.dtype);
-  const Tensor x = rows(x_in, axis);
+  const Tensor x = to_rows(x_in, {axis});
   const Tensor y = Tensor::empty(x.shape(), a.dtype);
   const Tensor g = operand(gamma, x), b = operand(beta, x);
   a.moves = a.moves && (!training || a.M > 0);
@@ -270,7 +220,7 @@ std::tuple<Tensor, Tensor, Tensor> batch_norm(const Tensor& x_in, const Tensor* 
     }
   };
   a.dtype == DType::kFloat32 ? go(TypeTag<float>{}) : go(TypeTag<double>{});
-  return {unrows(y, axis), mean, rstd};
+  return {from_rows(y, {axis}), mean, rstd};
 }
 
 std::tuple<Tensor, Tensor, Tensor> batch_norm_grad(const Tensor& dy_in, const Tensor& x_in,
@@ -289,7 +239,7 @@ std::tuple<Tensor, Tensor, Tensor> batch_norm_grad(const Tensor& dy_in, const Te
   const Tensor dgamma = Tensor::like({a.C}, a.dtype, x_in, dy_in, mean, gamma ? *gamma : mean);
   if (dgamma.is_symbolic()) return {Tensor::symbolic(x_in.shape(), a.dtype), dgamma, dgamma};
   const Tensor dbeta = Tensor::empty({a.C}, a.dtype);
-  const Tensor x = rows(x_in, axis), dy = rows(dy_in, axis);
+  const Tensor x = to_rows(x_in, {axis}), dy = to_rows(dy_in, {axis});
   const Tensor dx = Tensor::empty(x.shape(), a.dtype);
   const Tensor g = operand(gamma, x);
   const auto go = [&](auto tag) {
@@ -298,7 +248,7 @@ std::tuple<Tensor, Tensor, Tensor> batch_norm_grad(const Tensor& dy_in, const Te
                         {.flops = kGradFlops * static_cast<double>(x.size())});
   };
   a.dtype == DType::kFloat32 ? go(TypeTag<float>{}) : go(TypeTag<double>{});
-  return {unrows(dx, axis), dgamma, dbeta};
+  return {from_rows(dx, {axis}), dgamma, dbeta};
 }
 
 }  // namespace lamina

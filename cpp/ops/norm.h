@@ -36,12 +36,13 @@ struct NormKernels {
     // y = (x - mean) * scale + shift on rows [begin, end).
     void (*apply)(const void* x, const void* mean, const void* scale, const void* shift, void* y, int64_t C,
                   int64_t begin, int64_t end);
-    // dx = (dy - b - (x - mean) * c) * a.
-    void (*grad)(const void* dy, const void* x, const void* mean, const void* a, const void* b, const void* c,
+    // dx = dy * a - b - (x - mean) * k.
+    void (*grad)(const void* dy, const void* x, const void* mean, const void* a, const void* b, const void* k,
                  void* dx, int64_t C, int64_t begin, int64_t end);
   };
   Table f32, f64;
 };
+const NormKernels& norm_kernel_tables();  // this CPU's
 
 // gamma, beta, moving_mean, moving_var: (C,) of x's dtype; null where there is none (inference needs the
 // moving ones). Returns y, mean, rstd. Training then writes the moving statistics in place.

@@ -116,19 +116,19 @@ void apply(const void* x_, const void* mean_, const void* scale_, const void* sh
 }
 
 template <class T>
-void grad(const void* dy_, const void* x_, const void* mean_, const void* a_, const void* b_, const void* c_,
+void grad(const void* dy_, const void* x_, const void* mean_, const void* a_, const void* b_, const void* k_,
           void* dx_, int64_t C, int64_t begin, int64_t end) {
   using V = Vec<T>;
   const T *mean = static_cast<const T*>(mean_), *a = static_cast<const T*>(a_),
-          *b = static_cast<const T*>(b_), *k = static_cast<const T*>(c_);
+          *b = static_cast<const T*>(b_), *k = static_cast<const T*>(k_);
   for (int64_t row = begin; row < end; ++row) {
     const T *dy = static_cast<const T*>(dy_) + row * C, *x = static_cast<const T*>(x_) + row * C;
     T* dx = static_cast<T*>(dx_) + row * C;
     for (int64_t c = 0; c < C; c += V::kLanes) {
       const int n = lanes_at<T>(C, c);
       const V centred = V::load(x + c, n) - V::load(mean + c, n);
-      const V g = V::load(dy + c, n) - V::load(b + c, n);
-      (fnma(centred, V::load(k + c, n), g) * V::load(a + c, n)).store(dx + c, n);
+      const V g = V::load(dy + c, n) * V::load(a + c, n) - V::load(b + c, n);
+      fnma(centred, V::load(k + c, n), g).store(dx + c, n);
     }
   }
 }

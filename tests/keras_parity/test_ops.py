@@ -107,6 +107,25 @@ CASES = [
     ("separable_conv", (IMAGE, W, W[:1, :1].reshape(1, 1, 24, 1)), dict(strides=2)),
     ("adaptive_max_pool", (IMAGE, 3), dict(data_format="channels_first")),
     ("batch_normalization", (A, A[0], P[0], 1), {}),
+    ("layer_normalization", (A, A[0], P[0]), {}),
+    ("layer_normalization", (A,), dict(axis=(0, 1), epsilon=0.1)),
+    ("rms_normalization", (A, A[0]), {}),
+    ("rms_normalization", (A,), dict(axis=0, epsilon=0.1)),
+    ("normalize", (A,), {}),
+    ("normalize", (A,), dict(axis=0, order=1)),
+    ("normalize", (A, 1, 3), {}),
+    *[("sort", (x,), dict(axis=axis)) for x in (A, I32, U8, BOOL) for axis in (-1, 0, None)],
+    *[("argsort", (x,), dict(axis=axis)) for x in (A, I32, TIES) for axis in (-1, 0, None)],
+    *[(name, (x, 1), {}) for name in ("cumsum", "cumprod") for x in (A, C, I32, U8, BOOL)],
+    *[(name, (x,), {}) for name in ("cumsum", "cumprod") for x in (A, I32)],
+    ("cumsum", (A,), dict(dtype="int32")),
+    ("in_top_k", (np.array([2, 5, 0, -1], "int32"), RNG.standard_normal((4, 5)).astype("float32"), 2), {}),
+    *[("in_top_k", (np.array([2, 0], "int32"), TIES, k), {}) for k in (1, 2, 3)],
+    *[("searchsorted", (np.sort(A[0]), B[0]), dict(side=side)) for side in ("left", "right")],
+    ("digitize", (A, np.array([-0.5, 0.0, 0.5], "float32")), {}),
+    ("bincount", (np.array([1, 5, 2, 1]),), dict(minlength=8)),
+    ("bincount", (np.array([[1, 5, 2], [0, 0, 1]]),), {}),
+    ("bincount", (np.array([1, 5, 2, 1]), A[0]), {}),
     ("binary_crossentropy", (BOOL.astype("float32"), TIES), dict(from_logits=True)),
     ("categorical_crossentropy", (np.eye(3, dtype="float32")[:2], TIES), dict(from_logits=True)),
     ("sparse_categorical_crossentropy", (np.array([0, 2]), TIES), dict(from_logits=True)),
@@ -132,8 +151,9 @@ DIFFERENTIABLE = [
     if case[1] and isinstance(case[1][0], np.ndarray) and case[1][0].dtype == "float32" and case[1][0] is not ODD
     if case[0]
     not in "ceil floor round sign all any argmax argmin equal not_equal less less_equal greater cast"
-    " greater_equal floor_divide zeros_like ones_like mod batch_normalization binary_crossentropy".split()
-    if case[0] != "categorical_crossentropy"
+    " greater_equal floor_divide zeros_like ones_like mod batch_normalization binary_crossentropy"
+    " argsort searchsorted digitize".split()
+    if case[0] != "categorical_crossentropy" and case[2].get("dtype") != "int32"
 ]
 
 
@@ -143,3 +163,19 @@ def test_gradients(case):
     _, (grad,) = gradients_of(lambda v: getattr(lm.ops, name)(v, *rest, **keywords), [x])
     _, (other,) = keras_gradients_of(lambda v: getattr(keras.ops, name)(v, *rest, **keywords), [x])
     close(grad, other, rtol=2e-5)
+
+
+@pytest.mark.parametrize("k", [1, 2, 4])
+def test_top_k(k):
+    for x in (A, TIES[:, :2].repeat(2, 1), np.array([[5, 2, 7, 1, 9, 3]], "int32")):
+        for got, want in zip(lm.ops.top_k(x, k), keras.ops.top_k(x, k)):
+            assert got.dtype == keras.backend.standardize_dtype(want.dtype)
+            np.testing.assert_array_equal(got.numpy(), np.asarray(want))
+    _, (grad,) = gradients_of(lambda v: lm.ops.top_k(v, k)[0], [A])
+    _, (other,) = keras_gradients_of(lambda v: keras.ops.top_k(v, k)[0], [A])
+    close(grad, other)
+
+
+def test_moments():
+    for got, want in zip(lm.ops.moments(A, 0, keepdims=True), keras.ops.moments(A, 0, keepdims=True)):
+        close(got.numpy(), np.asarray(want))

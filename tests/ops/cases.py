@@ -10,6 +10,7 @@ from . import (
     rows_pooling,
     rows_random,
     rows_reduce,
+    rows_sorting,
 )
 
 ROWS = [
@@ -18,6 +19,7 @@ ROWS = [
     *rows_conv.ROWS,
     *rows_convolution_nd.ROWS,
     *rows_reduce.ROWS,
+    *rows_sorting.ROWS,
     *rows_indexing.ROWS,
     *rows_normalization.ROWS,
     *rows_pooling.ROWS,

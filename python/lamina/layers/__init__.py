@@ -24,15 +24,18 @@ from .global_pooling import (
     GlobalMaxPooling2D,
     GlobalMaxPooling3D,
 )
+from .group_normalization import GroupNormalization
 from .input_layer import Input, InputLayer
 from .input_spec import InputSpec
 from .layer import Layer
+from .layer_normalization import LayerNormalization, RMSNormalization
 from .merging import Add, Concatenate
 from .padding import Cropping1D, Cropping2D, Cropping3D, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D
 from .pooling import AveragePooling1D, AveragePooling2D, AveragePooling3D, MaxPooling1D, MaxPooling2D, MaxPooling3D
 from .rescaling import Rescaling
 from .reshaping import Flatten, Permute, Reshape
 from .separable_conv import SeparableConv1D, SeparableConv2D
+from .unit_normalization import UnitNormalization
 from .up_sampling import UpSampling1D, UpSampling2D, UpSampling3D
 
 AvgPool1D = AveragePooling1D
@@ -106,10 +109,12 @@ __all__ = [
     "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
     "GlobalMaxPooling3D",
+    "GroupNormalization",
     "Input",
     "InputLayer",
     "InputSpec",
     "Layer",
+    "LayerNormalization",
     "LeakyReLU",
     "MaxPool1D",
     "MaxPool2D",
@@ -118,6 +123,7 @@ __all__ = [
     "MaxPooling2D",
     "MaxPooling3D",
     "Permute",
+    "RMSNormalization",
     "ReLU",
     "Rescaling",
     "Reshape",
@@ -126,6 +132,7 @@ __all__ = [
     "SeparableConvolution1D",
     "SeparableConvolution2D",
     "Softmax",
+    "UnitNormalization",
     "UpSampling1D",
     "UpSampling2D",
     "UpSampling3D",

@@ -62,3 +62,31 @@ def fraction(layer, name, value):
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
         raise ValueError(f"[{layer}] {name} must be a number from 0 to 1. Received: {name}={value!r}.")
     return value
+
+
+def positive_number(layer, name, value):
+    """A number above 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        raise ValueError(f"[{layer}] {name} must be a positive number. Received: {name}={value!r}.")
+    return value
+
+
+def axes_argument(layer, axis):
+    """An axis, or a list of axes, as the configuration keeps them."""
+    is_int = [
+        isinstance(a, int) and not isinstance(a, bool) for a in (axis if isinstance(axis, (list, tuple)) else [axis])
+    ]
+    if not is_int or not all(is_int):
+        raise TypeError(f"[{layer}] axis must be an integer or a list of integers. Received: axis={axis!r}.")
+    return list(axis) if isinstance(axis, (list, tuple)) else axis
+
+
+def axes_in(layer, axis, input_shape):
+    """The axes from the start, in rising order."""
+    ndim, axes = len(input_shape), axis if isinstance(axis, list) else [axis]
+    if not all(-ndim <= a < ndim for a in axes):
+        raise ValueError(f"[{layer}] axis is out of range. Received: axis={axis}, input_shape={input_shape}.")
+    found = sorted(a % ndim for a in axes)
+    if len(set(found)) < len(found):
+        raise ValueError(f"[{layer}] an axis is named twice. Received: axis={axis}, input_shape={input_shape}.")
+    return found

@@ -30,6 +30,7 @@ from .convolution import conv2d, conv2d_input_grad, conv2d_weight_grad
 from .convolution_nd import conv, depthwise_conv, separable_conv
 from .convolution_transpose import conv_transpose
 from .cross_entropy import binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy
+from .cumulative import cumprod, cumsum
 from .elementwise import (
     abs,
     ceil,
@@ -68,6 +69,7 @@ from .elementwise import (
 )
 from .indexing import boolean_mask, one_hot, take, take_along_axis
 from .joining import concatenate, flip, pad, repeat, split, stack, tile
+from .layer_norm import group_norm, layer_normalization, moments, normalize, rms_normalization
 from .linalg import dot, matmul, outer, vdot
 from .normalization import batch_norm, batch_normalization
 from .pooling import average_pool, max_pool
@@ -93,6 +95,7 @@ from .shape import (
     zeros_like,
 )
 from .softmax import log_softmax, softmax
+from .sorting import argsort, bincount, digitize, in_top_k, searchsorted, sort, top_k
 
 absolute = abs
 true_divide = divide
