@@ -51,6 +51,8 @@ class Adafactor(Optimizer):
         self.epsilon_1 = number(name, "epsilon_1", epsilon_1)
         self.epsilon_2 = number(name, "epsilon_2", epsilon_2)
         self.clip_threshold = number(name, "clip_threshold", clip_threshold)
+        if not clip_threshold:
+            raise ValueError(f"[{name}] clip_threshold is above 0. Received: clip_threshold={clip_threshold!r}.")
         self.relative_step = bool(relative_step)
         super().__init__(learning_rate, **shared)
 

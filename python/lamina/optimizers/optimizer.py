@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 from .. import _core, ops
 from ..capture import labelled
-from ..tensor import Tensor, Variable, convert_to_tensor
+from ..tensor import Tensor, Variable
 from ..thread_state import changes, init_scope
 from ..utils.naming import to_snake_case
-from ..utils.warning import warn
 from .arguments import count, number, optional
+from .gradients import cores_of, pairs_of, present
 from .rate import Rate
 from .schedules import LearningRateSchedule
 from .schedules import deserialize as schedule_of
@@ -190,15 +190,7 @@ class Optimizer(Rate):
         Args:
             grads_and_vars: pairs (gradient, Variable), `zip(gradients, model.trainable_variables)` say.
         """
-        pairs = list(grads_and_vars) if hasattr(grads_and_vars, "__iter__") else [(grads_and_vars,)]
-        for pair in pairs:
-            if not isinstance(pair, (tuple, list)):
-                pair = (pair,)
-            if len(pair) != 2 or not isinstance(pair[1], Variable):
-                raise TypeError(
-                    f"[{self.name}] apply_gradients takes pairs (gradient, Variable). "
-                    f"Received: {type(pair[-1]).__name__} in place of a Variable."
-                )
+        pairs = pairs_of(self.name, grads_and_vars)
         self.apply([g for g, _ in pairs], [v for _, v in pairs])
 
     def apply(self, grads, trainable_variables=None):
@@ -218,14 +210,13 @@ class Optimizer(Rate):
                 f"Received: {len(grads)} gradients, {len(variables)} variables."
             )
         if any(g is None for g in grads):
-            grads, variables = self._present(grads, variables)
+            grads, variables = present(self.name, grads, variables, self._warned)
         group = self._groups.get(key := tuple([id(v) for v in variables]))
         if group is None:
             if len(self._groups) >= _MAX_GROUPS:
                 self._groups.clear()
             group = self._groups[key] = self._group(variables)
-        cores = [g._core if isinstance(g, Tensor) else convert_to_tensor(g, "float32")._core for g in grads]
-        self._check(cores, group.parameters, variables)
+        cores = cores_of(self.name, grads, variables)
         with labelled(self.name):
             self._follow_schedule()
             if self.rule:
@@ -234,25 +225,6 @@ class Optimizer(Rate):
                 self.update(group.parameters, cores, group.slots, group.decay)
             for v in group.constrained:
                 v.assign(v.constraint(v))
-
-    def _present(self, grads, variables):
-        """The pairs that have a gradient; those that have none are named once."""
-        missing = [v for g, v in zip(grads, variables) if g is None]
-        if len(missing) == len(variables):
-            raise ValueError(
-                f"[{self.name}] no variable has a gradient; expected at least one. Received: "
-                f"{', '.join(v.path for v in missing) or 'no variables'}. "
-                "Was the loss computed from them, inside the tape?"
-            )
-        new = [v for v in missing if id(v) not in self._warned]
-        if new:
-            self._warned.update(id(v) for v in new)
-            warn(
-                f"[{self.name}] variables without a gradient stay as they are: {', '.join(v.path for v in new)}. "
-                "The loss does not depend on them."
-            )
-        kept = [(g, v) for g, v in zip(grads, variables) if g is not None]
-        return [g for g, _ in kept], [v for _, v in kept]
 
     def _group(self, variables):
         self.build(variables)
@@ -269,16 +241,6 @@ class Optimizer(Rate):
     def _ordered(self, slots):
         """The lists of slots as the rule takes them."""
         return list(slots.values())
-
-    def _check(self, gradients, parameters, variables):
-        for i, (g, p) in enumerate(zip(gradients, parameters)):
-            if g.shape != p.shape:
-                raise ValueError(
-                    f"[{self.name}] a gradient has its variable's shape. Received: gradient.shape={g.shape}, "
-                    f"{variables[i].path}.shape={p.shape}."
-                )
-            if g.dtype != p.dtype:
-                gradients[i] = _core.cast(g, p.dtype)
 
     def _run_rule(self, gradients, group):
         settings = {name: getattr(self, name) for name in (*self.settings, *_SHARED)}
@@ -313,7 +275,7 @@ class Optimizer(Rate):
         Raises:
             ValueError: for a variable that the optimizer does not know.
         """
-        if not self.use_ema:
+        if "average" not in self._slots:
             return
         unknown = [v.path for v in var_list if id(v) not in self._row]
         if unknown:
