@@ -144,13 +144,10 @@ void bind_ops(py::module_& m) {
   m.def("random_bernoulli", &random_bernoulli, py::arg("state"), py::arg("shape"), py::arg("p"));
   m.def("random_permutation", &random_permutation, py::arg("state"), py::arg("n"));
   m.def("random_advance", &random_advance, py::arg("state"), py::arg("n"));
-  m.def("sgd", &sgd, py::arg("parameters"), py::arg("gradients"), py::arg("momentums"),
-        py::arg("learning_rate"), py::arg("iterations"), py::arg("momentum"), py::arg("nesterov"),
-        py::arg("weight_decay"), py::arg("clipvalue"), py::arg("clipnorm"), py::arg("global_clipnorm"));
-  m.def("adam", &adam, py::arg("parameters"), py::arg("gradients"), py::arg("m"), py::arg("v"),
-        py::arg("max_v"), py::arg("learning_rate"), py::arg("iterations"), py::arg("beta_1"),
-        py::arg("beta_2"), py::arg("epsilon"), py::arg("weight_decay"), py::arg("clipvalue"),
-        py::arg("clipnorm"), py::arg("global_clipnorm"));
+  m.def("optimizer_step", &optimizer_step, py::arg("rule"), py::arg("parameters"), py::arg("gradients"),
+        py::arg("slots"), py::arg("learning_rate"), py::arg("iterations"), py::arg("settings"),
+        py::arg("weight_decay") = std::vector<double>(), py::arg("accumulators") = std::vector<Tensor>(),
+        py::arg("averages") = std::vector<Tensor>(), py::arg("state") = std::vector<Tensor>());
 }
 
 }  // namespace lamina

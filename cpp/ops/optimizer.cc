@@ -1,15 +1,11 @@
-#include "ops/optimizer.h"
-
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstring>
 
 #include "base/parallel.h"
-#include "base/tensor.h"
 #include "ops/dispatch.h"
-#include "ops/launch.h"
-#include "ops/layout.h"
+#include "ops/optimizer_launch.h"
 
 namespace lamina {
 
@@ -17,41 +13,12 @@ LAMINA_KERNELS(OptimizerKernels, optimizer_kernels)
 
 namespace {
 
-constexpr double kCost = 0.5;        // rough ns per element
-constexpr int64_t kSumBlock = 4096;  // elements of one partial sum of squares
-
-enum class Method : int { sgd, adam };
-
-struct Clipping {
-  double value, norm, global_norm;
-};
-
-// The argument block of a launch: this, then `count` rows.
-struct StepArgs {
-  Method method;
-  DType lr_dtype;
-  int slots;
-  int64_t count;
-  UpdateArgs update;
-  Clipping clipping;
-};
-struct Row {
-  int64_t begin, end;              // elements, of all parameters end to end
-  int64_t block_begin, block_end;  // partial sums
-  double weight_decay;
-  DType dtype;
-};
+constexpr double kCost = 0.5;  // rough ns per element
 
 const Row* rows_of(const StepArgs& a) { return reinterpret_cast<const Row*>(&a + 1); }
 
 const OptimizerKernels::Table& table(DType dtype) {
   return dtype == DType::kFloat32 ? optimizer_kernels().f32 : optimizer_kernels().f64;
-}
-
-// The row of a position: `end_of` names the cumulative column.
-const Row* find(const StepArgs& a, int64_t at, int64_t Row::*end_of) {
-  return std::upper_bound(rows_of(a), rows_of(a) + a.count, at,
-                          [&](int64_t v, const Row& row) { return v < row.*end_of; });
 }
 
 // How far a gradient of this norm must shrink; Keras: a global norm that is not finite makes every gradient
@@ -62,169 +29,201 @@ double shrink(double square_sum, double limit, bool global) {
   return norm > limit ? limit / norm : 1;
 }
 
-// scale[i] of every gradient, by its norm or by that of all.
-void clip_by_norm(const StepArgs& a, void* const* gradients, double* scale, double* partial) {
-  const Row* rows = rows_of(a);
-  parallel_for(rows[a.count - 1].block_end, grain_for(0.1 * kSumBlock), [&](int64_t begin, int64_t end) {
-    for (int64_t block = begin; block < end; ++block) {
-      const Row* row = find(a, block, &Row::block_end);
-      const int64_t at = (block - row->block_begin) * kSumBlock, size = row->end - row->begin;
-      const char* g = static_cast<const char*>(gradients[row - rows]) + at * itemsize(row->dtype);
-      partial[block] = table(row->dtype).square_sum(g, std::min(kSumBlock, size - at));
+double number_at(void* address, DType dtype) {
+  return dtype == DType::kFloat32 ? *static_cast<float*>(address) : *static_cast<double*>(address);
+}
+
+// One run of the launch: the passes over the operands, each of which needs the one before.
+class Step {
+ public:
+  Step(const StepArgs& a, Buffers b)
+      : a_(a), rows_(rows_of(a)), update_(a.update), lr_(number_at(b.address[0], a.lr_dtype)) {
+    gradients_ = b.address + 1;
+    parameters_ = gradients_ + a.count + 1;
+    void* const* after_slots = parameters_ + (1 + a.slots) * a.count;
+    factors_ = after_slots;
+    accumulators_ = factors_ + (a.rule->is_factored ? 2 : 0) * a.count;
+    averages_ = accumulators_ + (a.gathers ? a.count : 0);
+    state_ = averages_ + (a.averages ? a.count : 0);
+    scale_ = static_cast<double*>(b.scratch);
+    rate_ = scale_ + a.count;
+    partial_ = rate_ + a.count;
+    matrices_ = partial_ + 2 * a.blocks;
+  }
+
+  void run(int64_t& iterations) {
+    const int64_t done = iterations / a_.period;
+    const auto overwrite = static_cast<int64_t>(a_.update.ema_overwrite_frequency);
+    const bool updates = (iterations + 1) % a_.period == 0;
+    update_.lr = lr_;
+    update_.overwrite = overwrite > 0 && (done + 1) % overwrite == 0;
+    if (done == 0) update_.ema_momentum = 0;
+    if (updates) begin(static_cast<double>(done + 1));
+    ++iterations;
+    if (a_.count == 0) return;
+    std::fill_n(scale_, a_.count, a_.update.loss_scale_factor > 0 ? 1 / a_.update.loss_scale_factor : 1);
+    if (a_.gathers) gather(updates);
+    if (updates && a_.by_norm()) clip_by_norm();
+    if (updates && a_.rule->is_factored) factor();
+    if (updates && a_.rule->rate) measure();
+    if (updates || a_.averages) finish(updates);
+  }
+
+ private:
+  void begin(double t) {
+    double state = a_.rule->has_state ? number_at(*state_, a_.state_dtype) : 0;
+    a_.rule->begin_step(update_, t, state);
+    if (!a_.rule->has_state) return;
+    if (a_.state_dtype == DType::kFloat32)
+      *static_cast<float*>(*state_) = static_cast<float>(state);
+    else
+      *static_cast<double*>(*state_) = state;
+  }
+
+  // body(row, i, first element within it, elements) over pieces of all parameters.
+  template <class Body>
+  void each_piece(Body body) const {
+    parallel_for(rows_[a_.count - 1].end, grain_for(kCost), [&](int64_t begin, int64_t end) {
+      for (const Row* row = find(begin, &Row::end); begin < end; ++row) {
+        const int64_t n = std::min(end, row->end) - begin;
+        if (n > 0) body(*row, row - rows_, begin - row->begin, n);  // else an empty parameter
+        begin += n;
+      }
+    });
+  }
+
+  // body(row, i, first element within it, elements, block) over blocks of kSumBlock.
+  template <class Body>
+  void each_block(double cost, Body body) const {
+    parallel_for(a_.blocks, grain_for(cost * kSumBlock), [&](int64_t begin, int64_t end) {
+      for (int64_t block = begin; block < end; ++block) {
+        const Row* row = find(block, &Row::block_end);
+        const int64_t at = (block - row->block_begin) * kSumBlock;
+        body(*row, row - rows_, at, std::min(kSumBlock, row->end - row->begin - at), block);
+      }
+    });
+  }
+
+  // The row of a position: `end_of` names the cumulative column.
+  const Row* find(int64_t at, int64_t Row::*end_of) const {
+    return std::upper_bound(rows_, rows_ + a_.count, at,
+                            [&](int64_t v, const Row& row) { return v < row.*end_of; });
+  }
+
+  // Adds the gradients to the accumulators, which the later passes take for the gradients.
+  void gather(bool last) {
+    UpdateArgs u = update_;
+    u.scale = scale_[0];
+    u.gathered = last ? 1 / static_cast<double>(a_.period) : 1;
+    each_piece([&](const Row& row, int64_t i, int64_t at, int64_t n) {
+      table(row.dtype).gather(u, shifted(gradients_[i], row, at), shifted(accumulators_[i], row, at), n);
+    });
+    gradients_ = accumulators_;
+    std::fill_n(scale_, a_.count, 1);
+  }
+
+  // scale_[i] of every gradient, by its norm or by that of all.
+  void clip_by_norm() {
+    each_block(0.1, [&](const Row& row, int64_t i, int64_t at, int64_t n, int64_t block) {
+      partial_[block] = table(row.dtype).square_sum(shifted(gradients_[i], row, at), n);
+    });
+    double total = 0;
+    for (int64_t i = 0; i < a_.count; ++i) {
+      double sum = 0;
+      for (int64_t block = rows_[i].block_begin; block < rows_[i].block_end; ++block) sum += partial_[block];
+      sum *= scale_[i] * scale_[i];
+      total += sum;
+      if (a_.update.clipnorm > 0) scale_[i] *= shrink(sum, a_.update.clipnorm, false);
     }
-  });
-  double total = 0;
-  for (int64_t i = 0; i < a.count; ++i) {
-    double sum = 0;
-    for (int64_t block = rows[i].block_begin; block < rows[i].block_end; ++block) sum += partial[block];
-    total += sum;
-    if (a.clipping.norm > 0) scale[i] = shrink(sum, a.clipping.norm, false);
+    if (a_.update.clipnorm > 0) return;
+    const double factor = shrink(total, a_.update.global_clipnorm, true);
+    for (int64_t i = 0; i < a_.count; ++i) scale_[i] *= factor;
   }
-  if (a.clipping.global_norm > 0) std::fill_n(scale, a.count, shrink(total, a.clipping.global_norm, true));
-}
 
-// Operations of the formulas in optimizer.h.
-double flops_per_element(const StepArgs& a, bool decays) {
-  const double clips = a.clipping.norm > 0 || a.clipping.global_norm > 0 ? 3 : a.clipping.value > 0 ? 2 : 0;
-  const double sgd = a.slots == 0 ? 2 : a.update.nesterov ? 6 : 4, adam = a.slots == 3 ? 13 : 12;
-  return clips + (decays ? 2 : 0) + (a.method == Method::sgd ? sgd : adam);
-}
-
-// Reads the learning rate and gradients; writes iterations, the parameters, then each slot's list.
-Status run_step(const void* args, Buffers b) {
-  const StepArgs& a = *static_cast<const StepArgs*>(args);
-  const Row* rows = rows_of(a);
-  UpdateArgs update = a.update;
-  const double lr = a.lr_dtype == DType::kFloat32 ? b.at<float>(0)[0] : b.at<double>(0)[0];
-  int64_t& iterations = b.at<int64_t>(1 + static_cast<int>(a.count))[0];
-  update.lr = lr;
-  if (a.method == Method::adam) {
-    const double t = static_cast<double>(iterations + 1);
-    update.lr = lr * std::sqrt(1 - std::pow(a.update.beta_2, t)) / (1 - std::pow(a.update.beta_1, t));
-  }
-  ++iterations;
-  if (a.count == 0) return {};
-  void* const* gradients = b.address + 1;
-  void* const* parameters = gradients + a.count + 1;
-  double* scale = static_cast<double*>(b.scratch);
-  const bool by_norm = a.clipping.norm > 0 || a.clipping.global_norm > 0;
-  if (by_norm) clip_by_norm(a, gradients, scale, scale + a.count);
-  parallel_for(rows[a.count - 1].end, grain_for(kCost), [&](int64_t begin, int64_t end) {
-    UpdateArgs u = update;
-    for (const Row* row = find(a, begin, &Row::end); begin < end; ++row) {
-      const int64_t i = row - rows, n = std::min(end, row->end) - begin;
-      if (n <= 0) continue;  // an empty parameter
-      const size_t offset = static_cast<size_t>(begin - row->begin) * itemsize(row->dtype);
-      const auto at = [&](void* base) { return static_cast<void*>(static_cast<char*>(base) + offset); };
-      u.decay = row->weight_decay * lr;
-      u.scale = by_norm ? scale[i] : 1;
-      void* slots[3] = {};
-      for (int s = 0; s < a.slots; ++s) slots[s] = at(parameters[(s + 1) * a.count + i]);
-      const auto f = a.method == Method::sgd ? table(row->dtype).sgd : table(row->dtype).adam;
-      f(u, at(gradients[i]), at(parameters[i]), slots, n);
-      begin += n;
-    }
-  });
-  return {};
-}
-
-void check_matches(const char* op, const char* name, const Tensor& t, const Tensor& p, size_t i) {
-  check(t.shape() == p.shape() && t.dtype() == p.dtype(), op, name,
-        " must have its parameter's shape and dtype. Received: number ", i, " with shape=", t.shape(), " ",
-        t.dtype(), ", parameter shape=", p.shape(), " ", p.dtype(), ".");
-}
-
-void step(const char* op, StepArgs args, const std::vector<Tensor>& parameters,
-          const std::vector<Tensor>& gradients, std::initializer_list<const std::vector<Tensor>*> slots,
-          const Tensor& learning_rate, const Tensor& iterations, const std::vector<double>& weight_decay) {
-  const size_t n = parameters.size();
-  check(gradients.size() == n && (weight_decay.empty() || weight_decay.size() == n), op,
-        "needs one gradient (and weight decay) per parameter. Received: ", n, " parameters, ",
-        gradients.size(), " gradients, ", weight_decay.size(), " weight decays.");
-  check((learning_rate.dtype() == DType::kFloat32 || learning_rate.dtype() == DType::kFloat64) &&
-            learning_rate.size() == 1,
-        op, "learning_rate must be one float32 or float64. Received: shape=", learning_rate.shape(), " ",
-        learning_rate.dtype(), ".");
-  check(iterations.dtype() == DType::kInt64 && iterations.size() == 1, op,
-        "iterations must be one int64. Received: shape=", iterations.shape(), " ", iterations.dtype(), ".");
-  const Clipping& c = args.clipping;
-  check((c.value > 0) + (c.norm > 0) + (c.global_norm > 0) <= 1, op,
-        "only one of clipvalue, clipnorm and global_clipnorm may be set. Received: clipvalue=", c.value,
-        ", clipnorm=", c.norm, ", global_clipnorm=", c.global_norm, ".");
-  args.lr_dtype = learning_rate.dtype();
-  args.slots = 0;
-  args.count = static_cast<int64_t>(n);
-  args.update.clip = c.value > 0 ? c.value : INFINITY;
-
-  std::vector<Tensor> contiguous_gradients;
-  contiguous_gradients.reserve(n);
-  std::vector<const Tensor*> reads{&learning_rate}, writes{&iterations};
-  std::vector<std::max_align_t> block((sizeof(StepArgs) + n * sizeof(Row)) / sizeof(std::max_align_t) + 1);
-  Row* rows = reinterpret_cast<Row*>(reinterpret_cast<char*>(block.data()) + sizeof(StepArgs));
-  int64_t element = 0, sum_block = 0;
-  for (size_t i = 0; i < n; ++i) {
-    const Tensor& p = parameters[i];
-    check_computes(op, p.dtype());
-    check_matches(op, "gradient", gradients[i], p, i);
-    check(p.is_symbolic() || p.is_contiguous(), op, "parameters must be contiguous. Received: number ", i,
-          ".");
-    contiguous_gradients.push_back(p.is_symbolic() ? gradients[i] : contiguous(gradients[i]));
-    reads.push_back(&contiguous_gradients.back());
-    writes.push_back(&p);
-    const int64_t size = p.size(), blocks = (size + kSumBlock - 1) / kSumBlock;
-    rows[i] = {
-        element,  element + size, sum_block, sum_block + blocks, weight_decay.empty() ? 0 : weight_decay[i],
-        p.dtype()};
-    element += size;
-    sum_block += blocks;
-  }
-  for (const std::vector<Tensor>* slot : slots) {
-    if (slot->empty()) continue;
-    ++args.slots;
-    check(slot->size() == n, op, "needs one slot per parameter. Received: ", slot->size(), " for ", n, ".");
-    for (size_t i = 0; i < n; ++i) {
-      check_matches(op, "slot", (*slot)[i], parameters[i], i);
-      check((*slot)[i].is_symbolic() || (*slot)[i].is_contiguous(), op, "slots must be contiguous.");
-      writes.push_back(&(*slot)[i]);
+  void factor() {
+    for (int64_t i = 0; i < a_.count; ++i) {
+      const Row& row = rows_[i];
+      if (row.matrices.C == 0) continue;
+      factored_moments(of(row, i), row.matrices, row.dtype, gradients_[i], parameters_[a_.count + i],
+                       factors_[i], factors_[a_.count + i], matrices_);
     }
   }
-  std::memcpy(block.data(), &args, sizeof args);
-  const bool by_norm = c.norm > 0 || c.global_norm > 0;
-  const Hints hints{.flops = flops_per_element(args, !weight_decay.empty()) * static_cast<double>(element)};
-  launch(Launch{op, &run_step, block.data(), sizeof(StepArgs) + n * sizeof(Row), reads.data(), reads.size(),
-                writes.data(), writes.size(),
-                by_norm ? (n + static_cast<size_t>(sum_block)) * sizeof(double) : 0, hints});
-}
+
+  // rate_[i] of every parameter.
+  void measure() {
+    each_block(kCost, [&](const Row& row, int64_t i, int64_t at, int64_t n, int64_t block) {
+      const auto f = a_.rule->method == Method::lamb ? table(row.dtype).measure_lamb
+                                                     : table(row.dtype).measure_adafactor;
+      void* slots[3];
+      double* sums = partial_ + 2 * block;
+      sums[0] = sums[1] = 0;
+      f(of(row, i), shifted(gradients_[i], row, at), shifted(parameters_[i], row, at),
+        slots_at(slots, row, i, at), n, sums);
+    });
+    for (int64_t i = 0; i < a_.count; ++i) {
+      double sums[2] = {};
+      for (int64_t block = rows_[i].block_begin; block < rows_[i].block_end; ++block) {
+        sums[0] += partial_[2 * block];
+        sums[1] += partial_[2 * block + 1];
+      }
+      rate_[i] = a_.rule->rate(update_, sums[0], sums[1], static_cast<double>(rows_[i].end - rows_[i].begin));
+    }
+  }
+
+  // The rule, then averages, piece by piece.
+  void finish(bool updates) {
+    each_piece([&](const Row& row, int64_t i, int64_t at, int64_t n) {
+      const OptimizerKernels::Table& f = table(row.dtype);
+      void* p = shifted(parameters_[i], row, at);
+      if (updates) {
+        UpdateArgs u = of(row, i);
+        if (a_.rule->rate) u.lr = rate_[i];
+        void* slots[3];
+        void* g = shifted(gradients_[i], row, at);
+        f.update[static_cast<int>(a_.rule->method)](u, g, p, slots_at(slots, row, i, at), n);
+        if (a_.gathers) std::memset(g, 0, static_cast<size_t>(n) * itemsize(row.dtype));
+      }
+      if (a_.averages) f.average(update_, p, shifted(averages_[i], row, at), n);
+    });
+  }
+
+  UpdateArgs of(const Row& row, int64_t i) const {
+    UpdateArgs u = update_;
+    u.decay = row.weight_decay * lr_;
+    u.scale = scale_[i];
+    u.factored = row.matrices.C > 0;
+    return u;
+  }
+  static void* shifted(void* base, const Row& row, int64_t elements) {
+    return static_cast<char*>(base) + static_cast<size_t>(elements) * itemsize(row.dtype);
+  }
+  void** slots_at(void** slots, const Row& row, int64_t i, int64_t at) const {
+    for (int s = 0; s < 3; ++s) {
+      const int list = a_.list_of_slot[s];
+      slots[s] = list > 0 ? shifted(parameters_[list * a_.count + i], row, at) : nullptr;
+    }
+    return slots;
+  }
+
+  const StepArgs& a_;
+  const Row* rows_;
+  UpdateArgs update_;
+  double lr_;
+  void *const *gradients_, *const *parameters_, *const *factors_, *const *accumulators_, *const *averages_,
+                                                                                             *const *state_;
+  double *scale_, *rate_, *partial_, *matrices_;
+};
 
 }  // namespace
 
-void sgd(const std::vector<Tensor>& parameters, const std::vector<Tensor>& gradients,
-         const std::vector<Tensor>& momentums, const Tensor& learning_rate, const Tensor& iterations,
-         double momentum, bool nesterov, const std::vector<double>& weight_decay, double clipvalue,
-         double clipnorm, double global_clipnorm) {
-  StepArgs args{};
-  args.method = Method::sgd;
-  args.update.momentum = momentum;
-  args.update.nesterov = nesterov;
-  args.clipping = {clipvalue, clipnorm, global_clipnorm};
-  step("sgd", args, parameters, gradients, {&momentums}, learning_rate, iterations, weight_decay);
-}
-
-void adam(const std::vector<Tensor>& parameters, const std::vector<Tensor>& gradients,
-          const std::vector<Tensor>& m, const std::vector<Tensor>& v, const std::vector<Tensor>& max_v,
-          const Tensor& learning_rate, const Tensor& iterations, double beta_1, double beta_2, double epsilon,
-          const std::vector<double>& weight_decay, double clipvalue, double clipnorm,
-          double global_clipnorm) {
-  StepArgs args{};
-  args.method = Method::adam;
-  args.update.beta_1 = beta_1;
-  args.update.beta_2 = beta_2;
-  args.update.epsilon = epsilon;
-  args.clipping = {clipvalue, clipnorm, global_clipnorm};
-  check(m.size() == parameters.size() && v.size() == parameters.size(), "adam",
-        "needs m and v for every parameter. Received: ", m.size(), " m, ", v.size(), " v, ",
-        parameters.size(), " parameters.");
-  step("adam", args, parameters, gradients, {&m, &v, &max_v}, learning_rate, iterations, weight_decay);
+Status run_step(const void* args, Buffers b) {
+  const StepArgs& a = *static_cast<const StepArgs*>(args);
+  const double lr = number_at(b.address[0], a.lr_dtype);
+  if (a.rule->method == Method::ftrl && !(lr > 0)) {
+    return {"learning_rate must be above 0, for the update divides by it", 0, lr};
+  }
+  Step(a, b).run(b.at<int64_t>(1 + static_cast<int>(a.count))[0]);
+  return {};
 }
 
 }  // namespace lamina

@@ -1,56 +1,102 @@
-// One optimiser step over every parameter in one launch. All updates are elementwise; work is cut across the
+// One optimiser step over every parameter in one launch. Updates are elementwise; work is cut across the
 // parameters laid end to end, so many small ones cost what one big one does. With gradient g (after
-// clipping), parameter p, rate lr and step t = iterations + 1, as Keras 3 computes them:
+// clipping), parameter p, rate lr and step t = iterations + 1, as Keras 3 computes them; r, b1, b2, e stand
+// for rho, beta_1, beta_2, epsilon, c1 and c2 for 1 / (1 - b1^t) and 1 / (1 - b2^t):
 //
-//   decay:  p -= p * weight_decay * lr
-//   sgd:    p -= g * lr                                      without momentum
-//           m  = m * momentum - g * lr;  p += m              with; nesterov: p += m * momentum - g * lr
-//   adam:   m += (g - m)(1 - beta_1);  v += (g^2 - v)(1 - beta_2);  amsgrad: v' = max(v', v), used for v
-//   below
-//           p -= m * alpha / (sqrt(v) + epsilon),  alpha = lr sqrt(1 - beta_2^t) / (1 - beta_1^t)
-//           (Kingma and Ba, 2015; Reddi, Kale and Kumar, 2018)
+//   decay:     p -= p * weight_decay * lr, before the rule
+//   sgd:       p -= g lr                                       without momentum
+//              m  = m momentum - g lr;  p += m                 with; nesterov: p += m momentum - g lr
+//   rmsprop:   v  = r v + (1 - r) g^2;  centered: a = r a + (1 - r) g, with v - a^2 for v below
+//              d  = g lr / sqrt(v + e);  momentum: d = m = momentum m + d;  p -= d      (Hinton, 2012)
+//   adagrad:   v += g^2;  p -= g lr / sqrt(v + e)                       (Duchi, Hazan and Singer, 2011)
+//   adadelta:  v  = r v + (1 - r) g^2;  d = g sqrt(x + e) / sqrt(v + e);  x = r x + (1 - r) d^2
+//              p -= d lr                                                (Zeiler, 2012)
+//   adam:      m += (g - m)(1 - b1);  v += (g^2 - v)(1 - b2);  amsgrad: x = max(x, v), for v below
+//              p -= m alpha / (sqrt(v) + e),  alpha = lr c1 / sqrt(c2)
+//              (Kingma and Ba, 2015; Reddi, Kale and Kumar, 2018)
+//   adamax:    m as adam;  u = max(b2 u, |g|);  p -= m lr c1 / (u + e)  (Kingma and Ba, 2015)
+//   nadam:     m, v as adam;  u_t = b1 (1 - 0.96^t / 2);  U = product of u_1 .. u_t, a state of one element
+//              p -= lr (m u_t+1 / (1 - U u_t+1) + g (1 - u_t) / (1 - U)) / (sqrt(v c2) + e)   (Dozat, 2016)
+//   lion:      p -= lr sign(m b1 + g (1 - b1));  m = m b2 + g (1 - b2)  (Chen et al., 2023)
+//   ftrl:      n' = n + g^2;  z += g + 2 shrinkage p - (n'^k - n^k) p / lr,  k = -learning_rate_power
+//              p  = (clamp(z, -l1, l1) - z) / (n'^k / lr + 2 l2 + beta / lr);  n = n'   (McMahan et al.,
+//              2013)
+//   lamb:      m, v as adam;  d = m c1 / (sqrt(v c2) + e);  p -= d lr |p| / |d|, or d lr where a norm is 0
+//              (You et al., 2020)
+//   adafactor: v as factored.h has it, for parameters of fewer than two axes b v + (1 - b)(g^2 + e),
+//              b = 1 - t^beta_2_decay;  d = g / sqrt(v);  rms(x) = |x| / sqrt(size)
+//              p -= d max(epsilon_2, rms(p)) min(lr, 1 / sqrt(t)) / max(1, rms(d) / clip_threshold)
+//              (Shazeer and Stern, 2018)
 //
-// Clipping: by value, by each gradient's norm, or by the norm of all (0: off; at most one). The launch adds 1
-// to `iterations`.
+// Around the rule, in this order: gradients are divided by loss_scale_factor, and gathered where
+// `accumulators` are given: of every gradient_accumulation_steps launches the last applies the mean and
+// clears them, the others only add (t counts those that apply). Clipping by value, by each gradient's norm,
+// or by the norm of all (0: off; at most one). After the rule, `averages` follow the parameters:
+// a = ema_momentum a + (1 - ema_momentum) p, a = p at the first step; every ema_overwrite_frequency steps
+// p = a. The launch adds 1 to `iterations`.
 #pragma once
 
+#include <cstdint>
+#include <map>
+#include <string>
 #include <vector>
 
 #include "base/fwd.h"
 
 namespace lamina {
 
-// What one kernel call needs, the same for every parameter but `decay` and `scale`.
+// What a kernel needs: settings under their Keras names (a flag is 0 or 1), then the numbers of the step, and
+// of the parameter at hand.
 struct UpdateArgs {
-  double lr;     // alpha for adam
-  double decay;  // weight_decay * lr
-  double scale;  // of the gradient, by norm clipping
-  double clip;   // bound of |g|, infinity where there is none
-  double momentum, beta_1, beta_2, epsilon;
-  bool nesterov;
+  double momentum, nesterov, rho, beta_1, beta_2, epsilon, epsilon_2, beta_2_decay, clip_threshold;
+  double l1_regularization_strength, l2_regularization_strength, l2_shrinkage_regularization_strength, beta,
+      learning_rate_power;
+  double clipvalue, clipnorm, global_clipnorm, loss_scale_factor, gradient_accumulation_steps;
+  double ema_momentum, ema_overwrite_frequency;
+
+  double lr;  // all that does not depend on the element, `alpha` for adam say
+  double m_scale, v_scale,
+      g_scale;                // corrections of m, v and g for the first steps, the rate in it for nadam
+  double rest;                // ftrl: 2 l2 + beta / lr
+  double gathered;            // what a gathered gradient is multiplied by
+  double overwrite;           // whether p = a
+  double decay, scale, clip;  // weight_decay * lr; of the gradient; bound of |g| or infinity
+  bool factored;              // adafactor: v is made already
 };
 
+// In the order of OptimizerKernels::Table::update and of the rules in optimizer_rules.cc.
+enum class Method : int { sgd, rmsprop, adagrad, adadelta, adam, adamax, nadam, lion, ftrl, lamb, adafactor };
+constexpr int kMethods = 11;
+
 struct OptimizerKernels {
+  // n elements of gradient, parameter and slots s.
+  using Update = void (*)(const UpdateArgs& a, const void* g, void* p, void* const* s, int64_t n);
   struct Table {
-    // n elements; s: the slots, null where there is none.
-    void (*sgd)(const UpdateArgs& a, const void* g, void* p, void* const* s, int64_t n);
-    void (*adam)(const UpdateArgs& a, const void* g, void* p, void* const* s, int64_t n);
+    Update update[kMethods];
+    // Writes m and v; adds p^2, after decay, and d^2 to sums.
+    void (*measure_lamb)(const UpdateArgs& a, const void* g, void* p, void* const* s, int64_t n,
+                         double* sums);
+    void (*measure_adafactor)(const UpdateArgs& a, const void* g, void* p, void* const* s, int64_t n,
+                              double* sums);
+    void (*gather)(const UpdateArgs& a, const void* g, void* accumulator, int64_t n);
+    void (*average)(const UpdateArgs& a, void* p, void* average, int64_t n);
     double (*square_sum)(const void* g, int64_t n);
   };
   Table f32, f64;
 };
 
-// Parameters, gradients and slots match one by one in shape and dtype; slots are lists of that length, or
-// empty. weight_decay holds one value per parameter, or is empty. learning_rate: one float. iterations: one
-// int64.
-void sgd(const std::vector<Tensor>& parameters, const std::vector<Tensor>& gradients,
-         const std::vector<Tensor>& momentums, const Tensor& learning_rate, const Tensor& iterations,
-         double momentum, bool nesterov, const std::vector<double>& weight_decay, double clipvalue,
-         double clipnorm, double global_clipnorm);
-// max_v: empty, or amsgrad's maxima.
-void adam(const std::vector<Tensor>& parameters, const std::vector<Tensor>& gradients,
-          const std::vector<Tensor>& m, const std::vector<Tensor>& v, const std::vector<Tensor>& max_v,
-          const Tensor& learning_rate, const Tensor& iterations, double beta_1, double beta_2, double epsilon,
-          const std::vector<double>& weight_decay, double clipvalue, double clipnorm, double global_clipnorm);
+// Runs `rule` (a Method's name). Parameters, gradients, accumulators and averages match one by one in shape
+// and dtype (the latter two may be empty), and so does each list in `slots`: sgd m; rmsprop v m a;
+// adagrad v; adadelta v x; adam m v x; adamax m u; nadam m v; lion m; ftrl n z; lamb m v, where m, a and x of
+// sgd, rmsprop and adam may be empty; adafactor v, and r and c of factored.h. state: nadam's U, else empty.
+// weight_decay holds one value per parameter, or is empty. learning_rate: one float. iterations: one int64.
+// settings: those of UpdateArgs that the rule reads, besides clipping and the like, which are 0 where not
+// given.
+void optimizer_step(const std::string& rule, const std::vector<Tensor>& parameters,
+                    const std::vector<Tensor>& gradients, const std::vector<std::vector<Tensor>>& slots,
+                    const Tensor& learning_rate, const Tensor& iterations,
+                    const std::map<std::string, double>& settings, const std::vector<double>& weight_decay,
+                    const std::vector<Tensor>& accumulators, const std::vector<Tensor>& averages,
+                    const std::vector<Tensor>& state);
 
 }  // namespace lamina

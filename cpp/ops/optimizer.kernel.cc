@@ -1,100 +1,49 @@
-// Optimiser updates, formulas in optimizer.h. Plain: gradients are neither scaled nor clipped, parameters do
-// not decay.
-#include "ops/optimizer.h"
-
-#include "simd/math.h"
+// What a step of an optimiser runs, see optimizer.h.
+#include "ops/optimizer_update.h"
 
 namespace lamina {
 namespace {
 
-template <class T, bool kPlain>
-struct Scalars {
-  explicit LAMINA_INLINE Scalars(const UpdateArgs& a)
-      : lr(static_cast<T>(a.lr)),
-        decay(static_cast<T>(a.decay)),
-        scale(static_cast<T>(a.scale)),
-        clip(static_cast<T>(a.clip)) {}
-  LAMINA_INLINE Vec<T> gradient(const T* g, int n) const {
-    if constexpr (kPlain) return Vec<T>::load(g, n);
-    return clamp(Vec<T>::load(g, n) * scale, -clip, clip);
-  }
-  LAMINA_INLINE Vec<T> decayed(const T* p, int n) const {
-    const Vec<T> v = Vec<T>::load(p, n);
-    return kPlain ? v : fnma(v, decay, v);
-  }
-  Vec<T> lr, decay, scale, clip;
-};
-
-inline bool is_plain(const UpdateArgs& a) { return a.scale == 1 && a.decay == 0 && a.clip == kInfF; }
-
-// body(offset, elements) for every vector of n, the last one partial.
-template <class T, class Body>
-LAMINA_INLINE void each_vector(int64_t n, Body body) {
-  constexpr int kLanes = Vec<T>::kLanes;
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) body(i, kLanes);
-  if (i < n) body(i, static_cast<int>(n - i));
+template <class T, class Rule>
+void measure(const UpdateArgs& a, const void* g_, void* p_, void* const* s_, int64_t n, double* sums) {
+  using V = Vec<T>;
+  const Rule rule(a);
+  V of_p, of_d;
+  each_update<T, false>(
+      a, g_, p_, s_, n, [&](V g, V p, const Slots<T>& s, T*, int k) __attribute__((always_inline)) {
+        V d = rule.measured(g, s);
+        if (k < V::kLanes) d = select(Mask<T>::first(k), d, V(T(0)));
+        of_p = fma(p, p, of_p);
+        of_d = fma(d, d, of_d);
+      });
+  sums[0] += reduce_add(of_p);
+  sums[1] += reduce_add(of_d);
 }
 
-template <class T, bool kPlain, bool kMomentum, bool kNesterov>
-void sgd_loop(const UpdateArgs& a, const T* g, T* p, T* m, int64_t n) {
+template <class T>
+void gather(const UpdateArgs& a, const void* g_, void* accumulator, int64_t n) {
   using V = Vec<T>;
-  const Scalars<T, kPlain> s(a);
-  const V momentum(static_cast<T>(a.momentum));
+  const T* g = static_cast<const T*>(g_);
+  T* sum = static_cast<T*>(accumulator);
+  const V scale(static_cast<T>(a.scale)), factor(static_cast<T>(a.gathered));
   each_vector<T>(
       n, [&](int64_t i, int k) __attribute__((always_inline)) {
-        const V step = s.gradient(g + i, k) * s.lr, before = s.decayed(p + i, k);
-        if constexpr (kMomentum) {
-          const V velocity = V::load(m + i, k) * momentum - step;
-          velocity.store(m + i, k);
-          (before + (kNesterov ? velocity * momentum - step : velocity)).store(p + i, k);
-        } else {
-          (before - step).store(p + i, k);
-        }
+        (fma(V::load(g + i, k), scale, V::load(sum + i, k)) * factor).store(sum + i, k);
       });
 }
 
 template <class T>
-void sgd(const UpdateArgs& a, const void* g_, void* p_, void* const* slots, int64_t n) {
-  const T* g = static_cast<const T*>(g_);
-  T *p = static_cast<T*>(p_), *m = static_cast<T*>(slots[0]);
-  const auto loop = !m ? is_plain(a) ? sgd_loop<T, true, false, false> : sgd_loop<T, false, false, false>
-                    : a.nesterov ? sgd_loop<T, false, true, true>
-                                 : sgd_loop<T, false, true, false>;
-  loop(a, g, p, m, n);
-}
-
-template <class T, bool kPlain, bool kAmsgrad>
-void adam_loop(const UpdateArgs& a, const T* g_, T* p, T* m_, T* v_, T* max_, int64_t n) {
+void average(const UpdateArgs& a, void* p_, void* average_, int64_t n) {
   using V = Vec<T>;
-  const Scalars<T, kPlain> s(a);
-  const V rate_m(static_cast<T>(1 - a.beta_1)), rate_v(static_cast<T>(1 - a.beta_2)),
-      epsilon(static_cast<T>(a.epsilon));
+  T *p = static_cast<T*>(p_), *average = static_cast<T*>(average_);
+  const Mean<T> mean(a.ema_momentum);
+  const bool overwrite = a.overwrite != 0;
   each_vector<T>(
       n, [&](int64_t i, int k) __attribute__((always_inline)) {
-        const V g = s.gradient(g_ + i, k);
-        V m = V::load(m_ + i, k), v = V::load(v_ + i, k);
-        m = fma(g - m, rate_m, m);
-        v = fma(g * g - v, rate_v, v);
-        m.store(m_ + i, k);
-        v.store(v_ + i, k);
-        if constexpr (kAmsgrad) {
-          v = max(V::load(max_ + i, k), v);
-          v.store(max_ + i, k);
-        }
-        (s.decayed(p + i, k) - quotient(m * s.lr, sqrt(v) + epsilon)).store(p + i, k);
+        const V next = mean(V::load(average + i, k), V::load(p + i, k));
+        next.store(average + i, k);
+        if (overwrite) next.store(p + i, k);
       });
-}
-
-template <class T>
-void adam(const UpdateArgs& a, const void* g_, void* p_, void* const* slots, int64_t n) {
-  const T* g = static_cast<const T*>(g_);
-  T *p = static_cast<T*>(p_), *m = static_cast<T*>(slots[0]), *v = static_cast<T*>(slots[1]),
-    *max_v = static_cast<T*>(slots[2]);
-  const auto loop = max_v         ? adam_loop<T, false, true>
-                    : is_plain(a) ? adam_loop<T, true, false>
-                                  : adam_loop<T, false, false>;
-  loop(a, g, p, m, v, max_v, n);
 }
 
 template <class T>
@@ -117,11 +66,20 @@ double square_sum(const void* g_, int64_t n) {
   return reduce_add((sum[0] + sum[1]) + (sum[2] + sum[3]));
 }
 
+template <class T>
+constexpr OptimizerKernels::Table kTable = {
+    {sgd<T>, rmsprop<T>, update<T, Adagrad<T>>, update<T, Adadelta<T>>, adam<T>, update<T, Adamax<T>>,
+     update<T, Nadam<T>>, update<T, Lion<T>>, ftrl<T>, update<T, Lamb<T>>, update<T, Adafactor<T>>},
+    measure<T, Lamb<T>>,
+    measure<T, Adafactor<T>>,
+    gather<T>,
+    average<T>,
+    square_sum<T>};
+
 }  // namespace
 
 namespace LAMINA_ROW {
 extern const OptimizerKernels optimizer_kernels;
-const OptimizerKernels optimizer_kernels = {{sgd<float>, adam<float>, square_sum<float>},
-                                            {sgd<double>, adam<double>, square_sum<double>}};
+const OptimizerKernels optimizer_kernels = {kTable<float>, kTable<double>};
 }  // namespace LAMINA_ROW
 }  // namespace lamina

@@ -183,7 +183,7 @@ def test_kinds_of_models_and_inputs():
     [
         (lambda: lm.Sequential([layers.Dense(3)]).profile(X), ValueError, r"\[profile\].*not built"),
         (lambda: net().profile(X, Y), ValueError, r"\[profile\].*not compiled"),
-        (lambda: net(loss=LOSS).profile(X, Y), ValueError, r"\[profile\].*optimizer"),
+        (lambda: net(loss=LOSS, optimizer=None).profile(X, Y), ValueError, r"\[profile\].*optimizer"),
         (lambda: net().profile(X[:, :5]), ValueError, r"\[profile\] the step failed.*\(32, 5\).*net.*hidden"),
         (lambda: net(loss=LOSS, optimizer="sgd").profile(X, Y[:5]), ValueError, r"\[profile\].*32.*5"),
         (lambda: net().profile(X, repeats=0), ValueError, r"\[profile\] repeats.*Received: repeats=0"),

@@ -27,6 +27,10 @@ def clip(gradients, value, norm, global_norm):
     return gradients
 
 
+def clips(value, norm, global_norm):
+    return {"clipvalue": value, "clipnorm": norm, "global_clipnorm": global_norm}
+
+
 class Reference:
     def __init__(self, kind, parameters, lr):
         self.kind, self.lr, self.t = kind, lr, 0
@@ -61,11 +65,12 @@ def run(kind, dtypes, clipping, rng, steps=3):
         gradients = [rng.standard_normal(s).astype(d) for s, d in zip(SHAPES, dtypes)]
         g = [core(x) for x in gradients]
         if kind in ("adam", "amsgrad"):
-            top_v = top if kind == "amsgrad" else []
-            _core.adam(p, g, m, v, top_v, lr, iterations, 0.9, 0.999, 1e-7, DECAY, *clipping)
+            rule, slots = "adam", [m, v, top if kind == "amsgrad" else []]
+            settings = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
         else:
-            slots = [] if kind == "sgd" else m
-            _core.sgd(p, g, slots, lr, iterations, 0.9, kind == "nesterov", DECAY, *clipping)
+            rule, slots = "sgd", [] if kind == "sgd" else [m]
+            settings = {"momentum": 0.9, "nesterov": kind == "nesterov"}
+        _core.optimizer_step(rule, p, g, slots, lr, iterations, settings | clips(*clipping), DECAY)
         assert iterations.item() == t + 1
         reference.step(clip([x.astype(np.float64) for x in gradients], *clipping))
     return [np.asarray(x) for x in p], reference.p
@@ -96,7 +101,7 @@ def test_same_bits_for_any_number_of_threads(threads):
 def test_a_global_norm_that_is_not_finite_spoils_every_gradient():
     p, q = core(np.ones(2, np.float32)), core(np.ones(2, np.float32))
     bad, good = core(np.float32([np.inf, 0])), core(np.ones(2, np.float32))
-    _core.sgd([p, q], [bad, good], [], core(np.float32(1)), core(np.int64(0)), 0.0, False, [], 0, 0, 1.0)
+    _core.optimizer_step("sgd", [p, q], [bad, good], [], core(np.float32(1)), core(np.int64(0)), clips(0, 0, 1.0))
     assert np.isnan(np.asarray(p)).all() and np.isnan(np.asarray(q)).all()
 
 
@@ -105,11 +110,23 @@ def test_errors():
     lr, it = core(np.float32(1)), core(np.int64(0))
     for parameters, gradients, rate, clipping, message in [
         ([p], [], lr, (0, 0, 0), r"\[sgd\] needs one gradient.*1 parameters, 0 gradients"),
-        ([p], [g64], lr, (0, 0, 0), r"\[sgd\] gradient must have its parameter's shape and dtype.*float64"),
+        ([p], [g64], lr, (0, 0, 0), r"\[sgd\] gradient must have shape \(3,\) and dtype float32.*float64"),
         ([p], [p], lr, (1, 1, 0), r"\[sgd\] only one of.*clipvalue=1, clipnorm=1"),
         ([p], [p], it, (0, 0, 0), r"\[sgd\] learning_rate must be one float"),
     ]:
         with pytest.raises(ValueError, match=message):
-            _core.sgd(parameters, gradients, [], rate, it, 0.0, False, [], *clipping)
-    with pytest.raises(ValueError, match=r"\[adam\] needs m and v"):
-        _core.adam([p], [p], [], [p], [], lr, it, 0.9, 0.999, 1e-7, [], 0, 0, 0)
+            _core.optimizer_step("sgd", parameters, gradients, [], rate, it, clips(*clipping))
+    for rule, slots, more, message in [
+        ("adm", [], {}, r"\[optimizer_step\] rule is unknown. Received: rule=adm"),
+        ("adam", [[p]], {}, r"\[adam\] needs 2 to 3 lists of slots. Received: 1"),
+        ("adam", [[], [p]], {}, r"\[adam\] needs one slot per parameter. Received: 0 for 1"),
+        ("adam", [[p], [g64]], {}, r"\[adam\] slot must have shape \(3,\) and dtype float32.*float64"),
+        ("adafactor", [[p], [p]], {}, r"\[adafactor\] needs 3 to 3 lists of slots. Received: 2"),
+        ("nadam", [[p], [p]], {}, r"\[nadam\] needs one float as state. Received: 0 tensors"),
+        ("sgd", [], {"state": [p]}, r"\[sgd\] needs nothing as state. Received: 1 tensors"),
+        ("sgd", [], {"averages": [g64]}, r"\[sgd\] average must have shape \(3,\) and dtype float32.*float64"),
+        ("sgd", [], {"accumulators": [p]}, r"\[sgd\] needs accumulators where.*Received: 1, gradient_accum.*=1"),
+        ("sgd", [], {"settings": {"rhoo": 1.0}}, r"\[sgd\] has no such setting. Received: rhoo=1"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            _core.optimizer_step(rule, [p], [p], slots, lr, it, **{"settings": {}, **more})

@@ -30,21 +30,14 @@ class MlpStep:
             loss = lm.ops.mean(lm.ops.sparse_categorical_crossentropy(self.y, logits, from_logits=True))
         grads = tape.gradient(loss, self.weights)
         m, v = ([s._core for s in slot] for slot in self.slots)
-        _core.adam(
+        _core.optimizer_step(
+            "adam",
             [w._core for w in self.weights],
             [g._core for g in grads],
-            m,
-            v,
-            [],
+            [m, v],
             self.rate._core,
             self.iterations._core,
-            0.9,
-            0.999,
-            1e-7,
-            [],
-            0.0,
-            0.0,
-            0.0,
+            {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7},
         )
         self.loss.assign(loss)
 

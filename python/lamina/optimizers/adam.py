@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .. import _core
+from .arguments import number
 from .optimizer import Optimizer
 
 
@@ -15,7 +15,7 @@ class Adam(Optimizer):
         beta_2: decay of the mean of their squares.
         epsilon: added to the root of that mean (Keras' epsilon-hat).
         amsgrad: use the largest mean of squares so far (Reddi et al. 2018).
-        weight_decay, clipnorm, clipvalue, global_clipnorm, name: see `Optimizer`.
+        weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ..., name: see `Optimizer`.
 
     Example:
         >>> import lamina as lm
@@ -24,6 +24,9 @@ class Adam(Optimizer):
 
     Reference: D. Kingma, J. Ba, "Adam: A Method for Stochastic Optimization", 2015, arXiv:1412.6980.
     """
+
+    rule = "adam"
+    settings = ("beta_1", "beta_2", "epsilon")
 
     def __init__(
         self,
@@ -38,37 +41,17 @@ class Adam(Optimizer):
         global_clipnorm=None,
         *,
         name="adam",
+        **shared,
     ):
-        for key, value in (("beta_1", beta_1), ("beta_2", beta_2)):
-            if not isinstance(value, (int, float)) or not 0 <= value < 1:
-                raise ValueError(f"[{name}] {key} is a number in [0, 1). Received: {key}={value!r}.")
-        self.beta_1, self.beta_2, self.epsilon, self.amsgrad = beta_1, beta_2, epsilon, bool(amsgrad)
-        self.slots = ("momentum", "velocity", "velocity_hat") if amsgrad else ("momentum", "velocity")
-        super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name=name)
-
-    def update(self, parameters, gradients, slots, weight_decay):
-        _core.adam(
-            parameters,
-            gradients,
-            slots[0],
-            slots[1],
-            slots[2] if self.amsgrad else [],
-            self._rate._core,
-            self.iterations._core,
-            self.beta_1,
-            self.beta_2,
-            self.epsilon,
-            weight_decay,
-            **self._clip(),
-        )
+        self.beta_1 = number(name, "beta_1", beta_1, below=1)
+        self.beta_2 = number(name, "beta_2", beta_2, below=1)
+        self.epsilon = number(name, "epsilon", epsilon)
+        self.amsgrad = bool(amsgrad)
+        self.slots = (("momentum", "velocity"), "velocity_hat") if amsgrad else (("momentum", "velocity"),)
+        super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name=name, **shared)
 
     def get_config(self):
-        return super().get_config() | {
-            "beta_1": self.beta_1,
-            "beta_2": self.beta_2,
-            "epsilon": self.epsilon,
-            "amsgrad": self.amsgrad,
-        }
+        return super().get_config() | {"amsgrad": self.amsgrad}
 
 
 class AdamW(Adam):
@@ -90,6 +73,7 @@ class AdamW(Adam):
         global_clipnorm=None,
         *,
         name="adamw",
+        **shared,
     ):
         super().__init__(
             learning_rate,
@@ -102,4 +86,5 @@ class AdamW(Adam):
             clipvalue,
             global_clipnorm,
             name=name,
+            **shared,
         )

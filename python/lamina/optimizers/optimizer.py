@@ -1,25 +1,38 @@
-"""What all optimizers share: the learning rate, the step counter, slots, clipping and decay.
+"""What all optimizers share: the learning rate, the step counter, slots, clipping, decay, averages, accumulation.
 
-A step is one launch over all parameters; the subclass's kernel also counts the step.
+A step is one launch over all parameters, which also counts it; cpp/ops/optimizer.h has the rules' formulas.
 """
 
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
-from .. import _core
+from .. import _core, ops
 from ..capture import labelled
-from ..ops.arguments import number as number_of
-from ..tensor import Tensor, Variable, convert_to_tensor
-from ..thread_state import changes, init_scope, mode
+from ..tensor import Tensor, Variable
+from ..thread_state import changes, init_scope
 from ..utils.naming import to_snake_case
-from ..utils.warning import warn
+from .arguments import count, number, optional
+from .gradients import cores_of, pairs_of, present
+from .rate import Rate
 from .schedules import LearningRateSchedule
 from .schedules import deserialize as schedule_of
 
 
-class Optimizer:
-    """Base of optimizers; subclasses define `slots` and `update(parameters, gradients, slots)`.
+class _Group(NamedTuple):
+    """What a step over some variables needs, made once: cores, decays, and who has a constraint."""
+
+    parameters: list
+    slots: list
+    decay: list
+    accumulators: list
+    averages: list
+    constrained: list
+
+
+class Optimizer(Rate):
+    """Base of optimizers; subclasses define `slots` and the core's `rule`, or `update` of their own.
 
     Args:
         learning_rate: number, or a LearningRateSchedule.
@@ -28,10 +41,18 @@ class Optimizer:
         clipnorm: bound of each gradient's norm.
         clipvalue: bound of each gradient element.
         global_clipnorm: bound of the norm of all gradients together. At most one of the three.
+        use_ema: keep a moving average of every parameter, `ema_momentum average + (1 - ema_momentum) parameter`
+            after each step (Polyak & Juditsky 1992).
+        ema_momentum: share of the average that stays, from 0 to 1.
+        ema_overwrite_frequency: steps after which the averages become the parameters, again and again; None for
+            once, at the end of `fit` or by `finalize_variable_values`.
+        loss_scale_factor: what `scale_loss` multiplies the loss by; gradients are divided by it.
+        gradient_accumulation_steps: gradients whose mean makes one step; None for one. Schedules count gradients,
+            `iterations` counts steps.
         name: name in logs.
 
     Attributes:
-        iterations: steps taken, an int64 variable.
+        iterations: steps taken, int64: a variable where gradients do not accumulate.
 
     Example:
         >>> import lamina as lm
@@ -41,102 +62,85 @@ class Optimizer:
         array([0.5, 1.5], dtype=float32)
     """
 
-    slots: tuple[str, ...] = ()
+    rule = ""  # of cpp/ops/optimizer_rules.cc
+    slots: tuple = ()  # names; those in a tuple alternate in `variables`, as Keras lists them
+    settings: tuple[str, ...] = ()  # attributes that the rule reads
 
     def __init__(
-        self, learning_rate, weight_decay=None, clipnorm=None, clipvalue=None, global_clipnorm=None, *, name=None
+        self,
+        learning_rate,
+        weight_decay=None,
+        clipnorm=None,
+        clipvalue=None,
+        global_clipnorm=None,
+        use_ema=False,
+        ema_momentum=0.99,
+        ema_overwrite_frequency=None,
+        loss_scale_factor=None,
+        gradient_accumulation_steps=None,
+        name=None,
     ):
-        self.name = name or to_snake_case(type(self).__name__)
+        self.name = name = name or to_snake_case(type(self).__name__)
         given = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
-        self._clipping = {key: self._positive(key, value) for key, value in given.items()}
         if sum(value is not None for value in given.values()) > 1:
             raise ValueError(f"[{self.name}] at most one kind of clipping may be set. Received: {given}.")
-        self.weight_decay = self._positive("weight_decay", weight_decay) or None
+        self.clipnorm = optional(name, "clipnorm", clipnorm)
+        self.clipvalue = optional(name, "clipvalue", clipvalue)
+        self.global_clipnorm = optional(name, "global_clipnorm", global_clipnorm)
+        self.weight_decay = optional(name, "weight_decay", weight_decay) or None
+        self.use_ema = bool(use_ema)
+        self.ema_momentum = number(name, "ema_momentum", ema_momentum, 0, 1)
+        self.ema_overwrite_frequency = count(name, "ema_overwrite_frequency", ema_overwrite_frequency, 1)
+        self.loss_scale_factor = optional(name, "loss_scale_factor", loss_scale_factor) or None
+        steps = count(name, "gradient_accumulation_steps", gradient_accumulation_steps, 2)
+        self.gradient_accumulation_steps = steps
+        if not self.rule and (self.use_ema or steps or self.loss_scale_factor):
+            raise ValueError(
+                f"[{self.name}] an optimizer with its own update averages, accumulates and scales by itself. "
+                f"Received: use_ema={use_ema}, gradient_accumulation_steps={steps}, "
+                f"loss_scale_factor={loss_scale_factor}."
+            )
         self.built = False
-        self.iterations = Variable(0, dtype="int64", trainable=False, name="iterations")
+        self._iterations = self._made(Variable(0, dtype="int64", trainable=False, name="iteration"))
         self._schedule = None
-        self._rate = Variable(0.0, dtype="float32", trainable=False, name="learning_rate")
+        self._rate = self._made(Variable(0.0, dtype="float32", trainable=False, name="learning_rate"))
         with init_scope():  # an optimizer made by a step begins with this rate; replays find the one of the moment
             self.learning_rate = schedule_of(learning_rate) if isinstance(learning_rate, dict) else learning_rate
         self._excluded: list = []
         self._warned: set[int] = set()
         self._parameters: list[Variable] = []
-        self._slots: dict[str, list[Variable]] = {name: [] for name in self.slots}
+        groups = [(names,) if isinstance(names, str) else names for names in self.slots]
+        if steps:
+            groups.insert(0, ("gradient_accumulator",))
+        if self.use_ema:
+            groups.insert(0, ("average",))
+        self._slot_groups = groups
+        self._slots: dict[str, list[Variable]] = {name: [] for names in groups for name in names}
+        self._state: list[Variable] = []  # of the rule as a whole
         self._row: dict[int, int] = {}
-        self._groups: dict[tuple, tuple] = {}
+        self._groups: dict[tuple, _Group] = {}
+
+    def _made(self, variable, path=None):
+        variable.path = f"{self.name}/{path or variable.name}"
+        return variable
 
     def __setattr__(self, name, value):
         if name == "_schedule" or (name[0] != "_" and name not in ("built", "learning_rate")):
             changes.note(self.__dict__.get(name), value)
         super().__setattr__(name, value)
 
-    def _positive(self, key, value):
-        if value is not None and (not isinstance(value, (int, float)) or isinstance(value, bool) or value < 0):
-            raise ValueError(f"[{self.name}] {key} is a number of at least 0. Received: {key}={value!r}.")
-        return value
-
     @property
-    def learning_rate(self):
-        """The learning rate of the next step, a variable; assigning a number writes it, a schedule replaces it."""
-        self._follow_schedule()
-        return self._rate
-
-    @learning_rate.setter
-    def learning_rate(self, value):
-        if isinstance(value, LearningRateSchedule) or (callable(value) and not isinstance(value, Tensor)):
-            self._schedule = value
-            return
-        number = number_of(self.name, "learning_rate", value)
-        if not number >= 0:
-            raise ValueError(
-                f"[{self.name}] learning_rate is a number of at least 0. Received: learning_rate={value!r}."
-            )
-        self._schedule = None
-        self._rate.assign(number)
-
-    def _follow_schedule(self):
-        if self._schedule is None:
-            return
-        capture = mode.capture
-        if capture is None:
-            rate = self._scheduled_rate()
-        else:
-            rate, replayable = capture.recorded(self._scheduled_rate)
-            if replayable and isinstance(rate, Tensor):  # made of ops: replays compute it
-                _core.assign(self._rate._core, rate._core)
-                return
-        with init_scope():
-            _core.assign(self._rate._core, convert_to_tensor(rate, "float32")._core)
-            done = 0 if capture is None else capture.since_first(self, int(self.iterations))
-        if capture is None:
-            return
-        if done == 0:
-            ahead = self._rates_ahead if isinstance(self._schedule, LearningRateSchedule) else None
-            capture.each_step(self._follow_schedule, ahead)
-            return
-        # A step that applies gradients more than once has a rate for each time.
-        with init_scope():
-            later = Variable(self._rate, trainable=False)
-        _core.assign(self._rate._core, later._core)
-        capture.each_step(lambda: later.assign(self._scheduled_rate(done)))
-        capture.host_steps[:] = [None] * len(capture.host_steps)
-
-    def _scheduled_rate(self, later=0):
-        if not isinstance(self._schedule, LearningRateSchedule):
-            return self._schedule()
-        return self._schedule(self.iterations + later if later else self.iterations)
-
-    def _rates_ahead(self, n):
-        """(learning rate's core, its values at the next n steps)."""
-        first = int(self.iterations)
-        steps = [Tensor(_core.scalar(first + i, "int64")) for i in range(n)]
-        return self._rate._core, [float(self._schedule(step)) for step in steps]
+    def iterations(self):
+        if self.gradient_accumulation_steps:
+            return ops.floor_divide(self._iterations, self.gradient_accumulation_steps)
+        return self._iterations
 
     @property
     def variables(self):
-        """Step counter, learning rate, then each slot of every parameter."""
-        slots = [row[i] for i in range(len(self._parameters)) for row in self._slots.values()]
-        return [self.iterations, self._rate, *slots]
+        """Step counter, learning rate, then averages, accumulators and each slot of every parameter, as in Keras."""
+        rows = range(len(self._parameters))
+        slots = [self._slots[name][i] for names in self._slot_groups for i in rows for name in names]
+        return [self._iterations, self._rate, *slots, *self._state]
 
     def build(self, variables):
         """Makes the slots of all parameters.
@@ -151,12 +155,17 @@ class Optimizer:
             self._parameters.append(v)
             for slot, row in self._slots.items():
                 with init_scope():
-                    zeros = Tensor(_core.full(v.shape, 0.0, v.dtype))
-                made = Variable(zeros, trainable=False, name=f"{v.name}_{slot}")
-                made.path = f"{self.name}/{v.path.replace('/', '_')}_{slot}"
-                row.append(made)
+                    own = slot != "gradient_accumulator"
+                    shape, value = self._start(slot, v) if own else (v.shape, 0.0)
+                    start = v if slot == "average" else Tensor(_core.full(shape, value, v.dtype))
+                    made = Variable(start, trainable=False, name=f"{v.name}_{slot}")
+                row.append(self._made(made, f"{v.path.replace('/', '_')}_{slot}"))
         self._groups.clear()
         self.built = True
+
+    def _start(self, slot, variable):
+        """(shape, value) that a slot begins with."""
+        return variable.shape, 0.0
 
     def exclude_from_weight_decay(self, var_list=None, var_names=None):
         """Parameters that do not decay.
@@ -181,15 +190,7 @@ class Optimizer:
         Args:
             grads_and_vars: pairs (gradient, Variable), `zip(gradients, model.trainable_variables)` say.
         """
-        pairs = list(grads_and_vars) if hasattr(grads_and_vars, "__iter__") else [(grads_and_vars,)]
-        for pair in pairs:
-            if not isinstance(pair, (tuple, list)):
-                pair = (pair,)
-            if len(pair) != 2 or not isinstance(pair[1], Variable):
-                raise TypeError(
-                    f"[{self.name}] apply_gradients takes pairs (gradient, Variable). "
-                    f"Received: {type(pair[-1]).__name__} in place of a Variable."
-                )
+        pairs = pairs_of(self.name, grads_and_vars)
         self.apply([g for g, _ in pairs], [v for _, v in pairs])
 
     def apply(self, grads, trainable_variables=None):
@@ -209,77 +210,85 @@ class Optimizer:
                 f"Received: {len(grads)} gradients, {len(variables)} variables."
             )
         if any(g is None for g in grads):
-            grads, variables = self._present(grads, variables)
+            grads, variables = present(self.name, grads, variables, self._warned)
         group = self._groups.get(key := tuple([id(v) for v in variables]))
         if group is None:
             if len(self._groups) >= _MAX_GROUPS:
                 self._groups.clear()
             group = self._groups[key] = self._group(variables)
-        parameters, slots, decay, constrained = group
-        cores = [g._core if isinstance(g, Tensor) else convert_to_tensor(g, "float32")._core for g in grads]
-        self._check(cores, parameters, variables)
+        cores = cores_of(self.name, grads, variables)
         with labelled(self.name):
             self._follow_schedule()
-            self.update(parameters, cores, slots, decay)
-            for v in constrained:
+            if self.rule:
+                self._run_rule(cores, group)
+            else:
+                self.update(group.parameters, cores, group.slots, group.decay)
+            for v in group.constrained:
                 v.assign(v.constraint(v))
 
-    def _present(self, grads, variables):
-        """The pairs that have a gradient; those that have none are named once."""
-        missing = [v for g, v in zip(grads, variables) if g is None]
-        if len(missing) == len(variables):
-            raise ValueError(
-                f"[{self.name}] no variable has a gradient; expected at least one. Received: "
-                f"{', '.join(v.path for v in missing) or 'no variables'}. "
-                "Was the loss computed from them, inside the tape?"
-            )
-        new = [v for v in missing if id(v) not in self._warned]
-        if new:
-            self._warned.update(id(v) for v in new)
-            warn(
-                f"[{self.name}] variables without a gradient stay as they are: {', '.join(v.path for v in new)}. "
-                "The loss does not depend on them."
-            )
-        kept = [(g, v) for g, v in zip(grads, variables) if g is not None]
-        return [g for g, _ in kept], [v for _, v in kept]
-
     def _group(self, variables):
-        """What a step over these variables needs, made once: cores, slots' cores, decays, and who has a constraint."""
         self.build(variables)
         rows = [self._row[id(v)] for v in variables]
         if len(set(rows)) != len(rows):
             raise ValueError(f"[{self.name}] a variable is given twice. Received: {[v.path for v in variables]}.")
-        slots = [[row[i]._core for i in rows] for row in self._slots.values()]
+        cores = {name: [row[i]._core for i in rows] for name, row in self._slots.items()}
+        accumulators, averages = cores.pop("gradient_accumulator", []), cores.pop("average", [])
         decay = [self.weight_decay if self._decays(v) else 0.0 for v in variables] if self.weight_decay else []
-        return [v._core for v in variables], slots, decay, [v for v in variables if v.constraint is not None]
+        constrained = [v for v in variables if v.constraint is not None]
+        slots = self._ordered(cores)
+        return _Group([v._core for v in variables], slots, decay, accumulators, averages, constrained)
 
-    def _check(self, gradients, parameters, variables):
-        for i, (g, p) in enumerate(zip(gradients, parameters)):
-            if g.shape != p.shape:
-                raise ValueError(
-                    f"[{self.name}] a gradient has its variable's shape. Received: gradient.shape={g.shape}, "
-                    f"{variables[i].path}.shape={p.shape}."
-                )
-            if g.dtype != p.dtype:
-                gradients[i] = _core.cast(g, p.dtype)
+    def _ordered(self, slots):
+        """The lists of slots as the rule takes them."""
+        return list(slots.values())
+
+    def _run_rule(self, gradients, group):
+        settings = {name: getattr(self, name) for name in (*self.settings, *_SHARED)}
+        _core.optimizer_step(
+            self.rule,
+            group.parameters,
+            gradients,
+            group.slots,
+            self._rate._core,
+            self._iterations._core,
+            {name: float(value) for name, value in settings.items() if value is not None},
+            group.decay,
+            group.accumulators,
+            group.averages,
+            [v._core for v in self._state],
+        )
 
     def update(self, parameters, gradients, slots, weight_decay):
-        """One step over core tensors, in place; adds 1 to `iterations`."""
-        raise NotImplementedError(f"[{self.name}] an optimizer defines update. Received: none.")
+        """One step over core tensors, in place; adds 1 to `iterations`. For optimizers without a `rule`."""
+        raise NotImplementedError(f"[{self.name}] an optimizer defines rule or update. Received: neither.")
 
-    def _clip(self):
-        return {key: value or 0.0 for key, value in self._clipping.items()}
+    def scale_loss(self, loss):
+        """The loss times `loss_scale_factor`: what gradients are taken of."""
+        return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
+
+    def finalize_variable_values(self, var_list):
+        """Writes the averages into their parameters, where `use_ema` keeps some; `fit` does so at its end.
+
+        Args:
+            var_list: list of Variables.
+
+        Raises:
+            ValueError: for a variable that the optimizer does not know.
+        """
+        if "average" not in self._slots:
+            return
+        unknown = [v.path for v in var_list if id(v) not in self._row]
+        if unknown:
+            raise ValueError(f"[{self.name}] keeps no average of these variables. Received: {', '.join(unknown)}.")
+        for v in var_list:
+            v.assign(self._slots["average"][self._row[id(v)]])
 
     def get_config(self):
         """The constructor's arguments."""
         schedule = self._schedule
         rate = schedule.serialize() if isinstance(schedule, LearningRateSchedule) else float(self.learning_rate)
-        return {
-            "name": self.name,
-            "learning_rate": rate,
-            "weight_decay": self.weight_decay,
-            **self._clipping,
-        }
+        shared = {"name": self.name, "learning_rate": rate, "weight_decay": self.weight_decay, "use_ema": self.use_ema}
+        return shared | {name: getattr(self, name) for name in (*_SHARED, *self.settings)}
 
     @classmethod
     def from_config(cls, config):
@@ -300,3 +309,12 @@ class Optimizer:
 
 
 _MAX_GROUPS = 64  # sets of variables whose lists are kept ready
+_SHARED = (
+    "clipnorm",
+    "clipvalue",
+    "global_clipnorm",
+    "ema_momentum",
+    "ema_overwrite_frequency",
+    "loss_scale_factor",
+    "gradient_accumulation_steps",
+)

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from ..utils.naming import unknown_name
+from .adafactor import Adafactor
+from .adagrad import Adadelta, Adagrad
 from .adam import Adam, AdamW
+from .adamax import Adamax, Lamb, Nadam
+from .ftrl import Ftrl
+from .lion import Lion
 from .optimizer import Optimizer
+from .rmsprop import RMSprop
 from .sgd import SGD
 
-_BY_NAME = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
+_CLASSES = (SGD, RMSprop, Adam, AdamW, Adagrad, Adadelta, Adamax, Adafactor, Nadam, Ftrl, Lamb, Lion)
+_BY_NAME = {cls.__name__.lower(): cls for cls in _CLASSES}
 
 
 def get(identifier):

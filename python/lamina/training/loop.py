@@ -90,6 +90,8 @@ def fit(model, request):
             run.call("on_epoch_end", epoch, logs)
             if model._must_stop():
                 break
+        if model.optimizer is not None and model.optimizer.built:
+            model.optimizer.finalize_variable_values(model.trainable_variables)
         run.call("on_train_end", logs)
     return history
 

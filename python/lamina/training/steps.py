@@ -34,7 +34,7 @@ class Steps:
 
     def compile(
         self,
-        optimizer=None,
+        optimizer="rmsprop",
         loss=None,
         loss_weights=None,
         metrics=None,
@@ -47,7 +47,7 @@ class Steps:
         """Says how the model is trained.
 
         Args:
-            optimizer: name (`"adam"`) or Optimizer; needed by `fit`.
+            optimizer: name (`"adam"`) or Optimizer; None for a model that is not trained.
             loss: name (`"sparse_categorical_crossentropy"`), Loss or function; for several outputs a list or dict.
             loss_weights: weights of several outputs' losses, a list or dict.
             metrics: list of names, Metrics or functions; "accuracy" is chosen by the loss and the shapes.
@@ -198,7 +198,7 @@ class Steps:
                 bad = ops.logical_not(ops.isfinite(Tensor(loss._core)))
                 _core.assign(self._stop_flag._core, ops.logical_or(self._stop_flag, bad)._core)
         variables = parts[1]
-        self.optimizer.apply(gradients(loss, variables), variables)
+        self.optimizer.apply(gradients(self.optimizer.scale_loss(loss), variables), variables)
         self._count_metrics(x, y, y_pred, sample_weight)
         return y_pred
 
