@@ -31,7 +31,7 @@ Matrices matrices_of(const Shape& shape) {
 }
 
 // The shape of list k of the slots for a parameter.
-Shape slot_shape(const Rule& rule, int slots, size_t k, const Tensor& slot, const Tensor& p) {
+Shape slot_shape(int slots, size_t k, const Tensor& slot, const Tensor& p) {
   Shape shape = p.shape();
   if (k < static_cast<size_t>(slots)) return shape;
   if (shape.rank() < 2) return slot.shape();  // not factored: unused
@@ -127,7 +127,7 @@ void optimizer_step(const std::string& name, const Tensors& parameters, const Te
   for (size_t k = 0; k < slots.size(); ++k) {
     if (slots[k].empty() && k >= static_cast<size_t>(rule.least_slots + factors)) continue;
     write("slot", slots[k],
-          [&](size_t i) { return slot_shape(rule, elementwise, k, slots[k][i], parameters[i]); });
+          [&](size_t i) { return slot_shape(elementwise, k, slots[k][i], parameters[i]); });
   }
   const auto same = [&](size_t i) { return parameters[i].shape(); };
   if (args.gathers) write("accumulator", accumulators, same);
