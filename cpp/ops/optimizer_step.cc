@@ -126,8 +126,7 @@ void optimizer_step(const std::string& name, const Tensors& parameters, const Te
   };
   for (size_t k = 0; k < slots.size(); ++k) {
     if (slots[k].empty() && k >= static_cast<size_t>(rule.least_slots + factors)) continue;
-    write("slot", slots[k],
-          [&](size_t i) { return slot_shape(elementwise, k, slots[k][i], parameters[i]); });
+    write("slot", slots[k], [&](size_t i) { return slot_shape(elementwise, k, slots[k][i], parameters[i]); });
   }
   const auto same = [&](size_t i) { return parameters[i].shape(); };
   if (args.gathers) write("accumulator", accumulators, same);
