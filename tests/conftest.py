@@ -1,7 +1,16 @@
+import signal
+
 import numpy as np
 import pytest
 
 import lamina as lm
+
+
+@pytest.fixture(autouse=True, scope="session")
+def ctrl_c_interrupts():
+    """A shell's background jobs begin with SIGINT ignored; the tests of Ctrl-C need Python's own handler."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
