@@ -353,7 +353,7 @@ Tensor conv2d_weight_grad(const Tensor& x_in, const Tensor& dy_in, const Shape& 
   if (dw.is_symbolic() || dw.size() == 0) return dw;
   const Tensor x = contiguous(x_in), dy = contiguous(dy_in);
   launch<run_conv2d_weight_grad>(op, args, {&x, &dy}, {&dw},
-                                 conv_weight_scratch(forward_job(args), args.dtype), conv_hints(args));
+                                 conv_weight_scratch(forward_job(args), args.dtype, true), conv_hints(args));
   return dw;
 }
 
@@ -375,7 +375,7 @@ std::tuple<Tensor, Tensor, std::optional<Tensor>> conv2d_layer_grad(const Tensor
   if (want_dz) dz = active ? Tensor::like(dy_in.shape(), args.dtype, x_in, dy_in, y_in) : dy_in;
   if (dw.is_symbolic() || dw.size() == 0) return {dw, db, dz};
   const Tensor x = contiguous(x_in), dy = contiguous(dy_in);
-  const size_t scratch = conv_weight_scratch(forward_job(args), args.dtype);
+  const size_t scratch = conv_weight_scratch(forward_job(args), args.dtype, !active || want_dz);
   const Hints hints = conv_hints(args, 1 + active);  // the bias's sum, the activation's derivative
   if (!active) {
     launch<run_conv2d_layer_grad>(op, args, {&x, &dy}, {&dw, &db}, scratch, hints);

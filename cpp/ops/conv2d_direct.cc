@@ -316,10 +316,10 @@ size_t conv_job_scratch(const ConvJob& job, DType dtype) {
   if (is_product(job, dtype)) return gemm_scratch_bytes(as_product(job, dtype, Activation::none));
   return conv_splits(job, dtype) ? std::max(direct, conv_split_scratch(job)) : direct;
 }
-size_t conv_weight_scratch(const ConvJob& job, DType dtype) {
+size_t conv_weight_scratch(const ConvJob& job, DType dtype, bool dz_kept) {
   if (is_depthwise(job)) return depthwise_weight_scratch(job, dtype);
   const size_t direct = WeightLayout(job, dtype).total;
-  return conv_weight_splits(job, dtype) ? std::max(direct, conv_split_weight_scratch(job)) : direct;
+  return conv_weight_splits(job, dtype) ? std::max(direct, conv_split_weight_scratch(job, dz_kept)) : direct;
 }
 
 void run_conv_job(const ConvJob& job, DType dtype, const void* source, const void* w, const void* bias,

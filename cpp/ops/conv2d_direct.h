@@ -35,7 +35,8 @@ struct ConvJob {
 
 // Scratch bytes; raises where sizes overflow.
 size_t conv_job_scratch(const ConvJob& job, DType dtype);
-size_t conv_weight_scratch(const ConvJob& job, DType dtype);
+size_t conv_weight_scratch(const ConvJob& job, DType dtype,
+                           bool dz_kept);  // dz is dy, or has a place of its own
 
 // y[m, f] = activation(sum_k A(m, k) w[k, f] + bias[f]); bias may be null.
 void run_conv_job(const ConvJob& job, DType dtype, const void* source, const void* w, const void* bias,

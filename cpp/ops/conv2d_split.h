@@ -34,7 +34,7 @@ bool run_conv_split(const ConvJob& job, const float* source, const float* w, con
 
 // The same for run_conv_weight_job.
 bool conv_weight_splits(const ConvJob& job, DType dtype);
-size_t conv_split_weight_scratch(const ConvJob& job);
+size_t conv_split_weight_scratch(const ConvJob& job, bool dz_kept);  // dz is dy, or has a place of its own
 bool run_conv_split_weight(const ConvJob& job, const float* source, const float* dy, float* dw,
                            const ConvEpilogueGrad& epilogue, void* scratch);
 

@@ -39,7 +39,7 @@ struct Layout {
   int64_t panels;                   // of filters
   size_t steps_bytes, planes_bytes;
 
-  static constexpr int64_t kStageBytes = 2 << 20;
+  static constexpr int64_t kStageBytes = 1 << 20;
 
   // other_row_bytes: what the stage holds besides, for each row of the planes.
   explicit Layout(const ConvJob& j, int64_t other_row_bytes = 0) : parts(split_parts(j.precision)) {

@@ -21,14 +21,15 @@ struct WeightLayout {
   int64_t pixels, k, blocks;  // of a stage; rows of dw; partial sums of db
   size_t rows_bytes, dz_bytes, packed_bytes, sums_bytes, dw_bytes, fits_bytes, total;
 
-  explicit WeightLayout(const ConvJob& j)
+  // dz_kept: the caller keeps dz, or it is dy; else a stage has one of its own.
+  WeightLayout(const ConvJob& j, bool dz_kept)
       : layout(j, j.ow * j.fg * (2 * split_parts(j.precision) + 4) / std::max<int64_t>(j.stride_h, 1)) {
     pixels = layout.images * layout.rows * j.ow;
     k = j.depth();
     blocks = ceil_div(pixels, kSumRows);
     const auto floats = [](int64_t n) { return align64(static_cast<size_t>(n) * sizeof(float)); };
     rows_bytes = align64(static_cast<size_t>(pixels) * sizeof(int64_t));
-    dz_bytes = floats(pixels * j.fg);
+    dz_bytes = dz_kept ? 0 : floats(pixels * j.fg);
     packed_bytes = align64(static_cast<size_t>(layout.panels * split_panel_size(layout.parts, pixels)) *
                            sizeof(uint16_t));
     sums_bytes = floats(blocks * j.fg);
@@ -97,7 +98,7 @@ bool conv_weight_splits(const ConvJob& j, DType dtype) {
   if (!may_split(j, dtype) || j.y_base != 0 || j.y_col != j.fg || j.y_row != j.ow * j.fg ||
       j.y_image != j.oh * j.y_row)
     return false;
-  const WeightLayout l(j);
+  const WeightLayout l(j, true);
   const double pixels = static_cast<double>(j.n * j.oh * j.ow), k = static_cast<double>(l.k),
                f = static_cast<double>(j.fg);
   const double images = static_cast<double>(j.n * l.layout.row_stages);
@@ -109,11 +110,13 @@ bool conv_weight_splits(const ConvJob& j, DType dtype) {
   return tiles < kFmaCost * multiply_adds(j);
 }
 
-size_t conv_split_weight_scratch(const ConvJob& job) { return WeightLayout(job).total; }
+size_t conv_split_weight_scratch(const ConvJob& job, bool dz_kept) {
+  return WeightLayout(job, dz_kept).total;
+}
 
 bool run_conv_split_weight(const ConvJob& j, const float* source, const float* dy, float* dw,
                            const ConvEpilogueGrad& e, void* scratch) {
-  const WeightLayout l(j);
+  const WeightLayout l(j, e.activation == Activation::none || e.dz);
   const Layout& layout = l.layout;
   char* at = static_cast<char*>(scratch);
   const auto next = [&](size_t bytes) {
