@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .. import activations, constraints, initializers, regularizers
+from .. import activations, regularizers
 from ..ops.spatial import to_first, to_last
 from .arguments import data_format_of, padding_of, sizes_of
 from .fusion import FUSED
@@ -46,19 +46,6 @@ class BaseConv(Layer):
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.bias = None
         self.input_spec = InputSpec(ndim=self.rank + 2)
-
-    def _keep(self, weight, initializer, regularizer, constraint):
-        """Keeps how a weight is made, as `<weight>_initializer` and so on."""
-        setattr(self, f"{weight}_initializer", initializers.get(initializer))
-        setattr(self, f"{weight}_regularizer", regularizers.get(regularizer))
-        setattr(self, f"{weight}_constraint", constraints.get(constraint))
-
-    def _add(self, name, shape, kept=None):
-        """The weight of a name, made as `_keep` was told under that name or `kept`."""
-        initializer, regularizer, constraint = (
-            getattr(self, f"{kept or name}_{what}") for what in ("initializer", "regularizer", "constraint")
-        )
-        return self.add_weight(shape, initializer, name=name, regularizer=regularizer, constraint=constraint)
 
     def _one_of_strides_and_dilation(self):
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:

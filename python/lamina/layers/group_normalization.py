@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from .. import constraints, initializers, regularizers
 from ..ops.layer_norm import group_norm
 from .arguments import positive_number
 from .input_spec import InputSpec
@@ -66,12 +65,8 @@ class GroupNormalization(Layer):
         self.epsilon = positive_number("GroupNormalization", "epsilon", epsilon)
         self.center = bool(center)
         self.scale = bool(scale)
-        self.beta_initializer = initializers.get(beta_initializer)
-        self.gamma_initializer = initializers.get(gamma_initializer)
-        self.beta_regularizer = regularizers.get(beta_regularizer)
-        self.gamma_regularizer = regularizers.get(gamma_regularizer)
-        self.beta_constraint = constraints.get(beta_constraint)
-        self.gamma_constraint = constraints.get(gamma_constraint)
+        self._keep("beta", beta_initializer, beta_regularizer, beta_constraint)
+        self._keep("gamma", gamma_initializer, gamma_regularizer, gamma_constraint)
         self.gamma = self.beta = None
         self.input_spec = InputSpec(min_ndim=2)
 
@@ -94,21 +89,9 @@ class GroupNormalization(Layer):
                 f"Received: groups={self.groups}, channels={channels}."
             )
         if self.scale:
-            self.gamma = self.add_weight(
-                (channels,),
-                self.gamma_initializer,
-                name="gamma",
-                regularizer=self.gamma_regularizer,
-                constraint=self.gamma_constraint,
-            )
+            self.gamma = self._add("gamma", (channels,))
         if self.center:
-            self.beta = self.add_weight(
-                (channels,),
-                self.beta_initializer,
-                name="beta",
-                regularizer=self.beta_regularizer,
-                constraint=self.beta_constraint,
-            )
+            self.beta = self._add("beta", (channels,))
         self.input_spec = InputSpec(ndim=ndim, axes={self.axis: channels})
 
     def call(self, inputs):

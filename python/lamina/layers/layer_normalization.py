@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from .. import constraints, initializers, regularizers
 from ..ops.layer_norm import layer_normalization, rms_normalization
 from .arguments import axes_argument, axes_in, positive_number
 from .layer import Layer
@@ -54,32 +53,16 @@ class LayerNormalization(Layer):
         self.epsilon = positive_number("LayerNormalization", "epsilon", epsilon)
         self.center = bool(center)
         self.scale = bool(scale)
-        self.beta_initializer = initializers.get(beta_initializer)
-        self.gamma_initializer = initializers.get(gamma_initializer)
-        self.beta_regularizer = regularizers.get(beta_regularizer)
-        self.gamma_regularizer = regularizers.get(gamma_regularizer)
-        self.beta_constraint = constraints.get(beta_constraint)
-        self.gamma_constraint = constraints.get(gamma_constraint)
+        self._keep("beta", beta_initializer, beta_regularizer, beta_constraint)
+        self._keep("gamma", gamma_initializer, gamma_regularizer, gamma_constraint)
         self.gamma = self.beta = None
 
     def build(self, input_shape):
         shape = _weight_shape(self, input_shape)
         if self.scale:
-            self.gamma = self.add_weight(
-                shape,
-                self.gamma_initializer,
-                name="gamma",
-                regularizer=self.gamma_regularizer,
-                constraint=self.gamma_constraint,
-            )
+            self.gamma = self._add("gamma", shape)
         if self.center:
-            self.beta = self.add_weight(
-                shape,
-                self.beta_initializer,
-                name="beta",
-                regularizer=self.beta_regularizer,
-                constraint=self.beta_constraint,
-            )
+            self.beta = self._add("beta", shape)
 
     def call(self, inputs):
         return layer_normalization(inputs, self.gamma, self.beta, self.axis, self.epsilon)

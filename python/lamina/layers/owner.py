@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from .. import constraints, initializers, regularizers
 from ..autograd import no_grad
 from ..tensor import FLOATING, Variable, checked_dtype
 from ..utils.configurable import Configurable
@@ -25,6 +26,19 @@ class Owner(Configurable):
     _losses_serial: int
     _trainable_variables: list
     _non_trainable_variables: list
+
+    def _keep(self, weight, initializer, regularizer, constraint):
+        """Keeps how a weight is made, as `<weight>_initializer` and so on."""
+        setattr(self, f"{weight}_initializer", initializers.get(initializer))
+        setattr(self, f"{weight}_regularizer", regularizers.get(regularizer))
+        setattr(self, f"{weight}_constraint", constraints.get(constraint))
+
+    def _add(self, name, shape, kept=None):
+        """The weight of a name, made as `_keep` was told under that name or `kept`."""
+        initializer, regularizer, constraint = (
+            getattr(self, f"{kept or name}_{what}") for what in ("initializer", "regularizer", "constraint")
+        )
+        return self.add_weight(shape, initializer, name=name, regularizer=regularizer, constraint=constraint)
 
     def add_weight(
         self,
@@ -54,8 +68,6 @@ class Owner(Configurable):
         Returns:
             Variable.
         """
-        from .. import constraints, initializers, regularizers
-
         dtype = checked_dtype(dtype or self.dtype)
         shape = () if shape is None else tuple(shape)
         if any(n is None for n in shape):

@@ -9,7 +9,20 @@ from .arguments import number
 from .optimizer import Optimizer
 
 
-class Adamax(Optimizer):
+class _OfMoments(Optimizer):
+    """What they have in common: decays of two running means, and what keeps the divisor from zero."""
+
+    settings = ("beta_1", "beta_2", "epsilon")
+
+    def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, **shared):
+        name = shared.get("name") or self.rule
+        self.beta_1 = number(name, "beta_1", beta_1, below=1)
+        self.beta_2 = number(name, "beta_2", beta_2, below=1)
+        self.epsilon = number(name, "epsilon", epsilon)
+        super().__init__(learning_rate, **shared)
+
+
+class Adamax(_OfMoments):
     """Adam with the largest gradient of late in place of the mean square.
 
     Args:
@@ -28,18 +41,10 @@ class Adamax(Optimizer):
     """
 
     rule = "adamax"
-    settings = ("beta_1", "beta_2", "epsilon")
     slots = (("momentum", "norm"),)
 
-    def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, **shared):
-        name = shared.get("name") or "adamax"
-        self.beta_1 = number(name, "beta_1", beta_1, below=1)
-        self.beta_2 = number(name, "beta_2", beta_2, below=1)
-        self.epsilon = number(name, "epsilon", epsilon)
-        super().__init__(learning_rate, **shared)
 
-
-class Nadam(Optimizer):
+class Nadam(_OfMoments):
     """Adam with Nesterov's momentum.
 
     Args:
@@ -58,15 +63,7 @@ class Nadam(Optimizer):
     """
 
     rule = "nadam"
-    settings = ("beta_1", "beta_2", "epsilon")
     slots = (("momentum", "velocity"),)
-
-    def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, **shared):
-        name = shared.get("name") or "nadam"
-        self.beta_1 = number(name, "beta_1", beta_1, below=1)
-        self.beta_2 = number(name, "beta_2", beta_2, below=1)
-        self.epsilon = number(name, "epsilon", epsilon)
-        super().__init__(learning_rate, **shared)
 
     def build(self, variables):
         super().build(variables)
@@ -77,7 +74,7 @@ class Nadam(Optimizer):
             self._state.append(self._made(Variable(one, trainable=False, name="u_product")))
 
 
-class Lamb(Optimizer):
+class Lamb(_OfMoments):
     """Adam whose step in each parameter is as long as the parameter times the learning rate, for large batches.
 
     Args:
@@ -96,12 +93,4 @@ class Lamb(Optimizer):
     """
 
     rule = "lamb"
-    settings = ("beta_1", "beta_2", "epsilon")
     slots = (("momentum", "velocity"),)
-
-    def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, **shared):
-        name = shared.get("name") or "lamb"
-        self.beta_1 = number(name, "beta_1", beta_1, below=1)
-        self.beta_2 = number(name, "beta_2", beta_2, below=1)
-        self.epsilon = number(name, "epsilon", epsilon)
-        super().__init__(learning_rate, **shared)
