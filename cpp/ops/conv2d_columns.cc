@@ -5,6 +5,7 @@
 
 #include "base/dtype.h"
 #include "base/parallel.h"
+#include "base/rounding.h"
 #include "ops/conv2d_direct.h"
 #include "ops/dispatch.h"
 #include "ops/gemm.h"
@@ -18,8 +19,6 @@ namespace {
 constexpr int64_t kFewChannels = 8, kManyTaps = 16;
 constexpr int64_t kStageBytes = 1 << 20;   // columns of the images of one product
 constexpr int64_t kColumnBytes = 4 << 20;  // of one image, at most
-
-size_t align64(size_t n) { return (n + 63) & ~size_t{63}; }
 
 // The product of a stage of whole images.
 struct Layout {
@@ -48,8 +47,8 @@ struct Layout {
 }  // namespace
 
 bool conv_columns_pay(const ConvJob& j, DType dtype) {
-  return j.groups == 1 && j.c <= kFewChannels && j.kh * j.kw * j.c >= kManyTaps && j.kw * j.c > j.c &&
-         j.fg >= 4 && j.n * j.oh * j.ow > 0 &&
+  return j.groups == 1 && j.c <= kFewChannels && j.kh * j.kw * j.c >= kManyTaps && j.kw > 1 && j.fg >= 4 &&
+         j.n * j.oh * j.ow > 0 &&
          j.oh * j.ow * j.depth() * static_cast<int64_t>(itemsize(dtype)) <= kColumnBytes;
 }
 

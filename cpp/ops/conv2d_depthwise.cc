@@ -5,6 +5,7 @@
 
 #include "base/dtype.h"
 #include "base/parallel.h"
+#include "base/rounding.h"
 #include "ops/conv2d_direct.h"
 #include "ops/dispatch.h"
 
@@ -16,9 +17,6 @@ namespace {
 
 constexpr int64_t kBlocks = 32;  // partial weight gradients: of nearly equal numbers of rows
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-size_t align64(size_t n) { return (n + 63) & ~size_t{63}; }
-
 const DepthwiseKernels::Table& table(DType dtype) {
   return dtype == DType::kFloat32 ? depthwise_kernels().f32 : depthwise_kernels().f64;
 }
@@ -29,15 +27,23 @@ char* at(void* base, int64_t elements, DType dtype) {
   return static_cast<char*>(base) + elements * static_cast<int64_t>(itemsize(dtype));
 }
 
-// Tap rows of output row i that lie in the image.
-struct TapRows {
-  int64_t row, first, last;
-  TapRows(const ConvJob& j, int64_t i) : row(j.top + i * j.stride_h) {
-    first = row < 0 ? ceil_div(-row, j.step_h) : 0;
-    last = row >= j.h ? 0 : std::min(j.kh, (j.h - 1 - row) / j.step_h + 1);
-    if (first > last) first = last = 0;
-  }
-};
+// Of output row i.
+DepthwiseGeometry geometry(const ConvJob& j, int64_t i) {
+  const int64_t row = j.top + i * j.stride_h;
+  const int64_t first = std::max<int64_t>(0, ceil_div(-row, j.step_h)),
+                last = std::min(j.kh, ceil_div(j.h - row, j.step_h));
+  return {.row = row,
+          .first_tap = first,
+          .last_tap = std::max(first, last),
+          .width = j.w,
+          .c = j.c,
+          .columns = j.ow,
+          .kw = j.kw,
+          .stride = j.stride_w,
+          .step = j.step_w,
+          .left = j.left,
+          .step_h = j.step_h};
+}
 
 double row_cost(const ConvJob& j) { return 0.1 * static_cast<double>(j.ow * j.c * (j.kh * j.kw + 2)); }
 
@@ -57,26 +63,9 @@ void run_depthwise(const ConvJob& j, DType dtype, const void* source, const void
   parallel_for(j.n * j.oh, grain_for(row_cost(j)), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       const int64_t image = r / j.oh, i = r % j.oh;
-      const TapRows taps(j, i);
-      table(dtype).row({.source = at(source, image * j.h * j.w * j.c, dtype),
-                        .w = at(w, j.w_base, dtype),
-                        .bias = bias,
-                        .y = at(y, j.y_base + image * j.y_image + i * j.y_row, dtype),
-                        .row = taps.row,
-                        .first_tap = taps.first,
-                        .last_tap = taps.last,
-                        .width = j.w,
-                        .c = j.c,
-                        .columns = j.ow,
-                        .kw = j.kw,
-                        .stride = j.stride_w,
-                        .step = j.step_w,
-                        .left = j.left,
-                        .step_h = j.step_h,
-                        .y_col = j.y_col,
-                        .w_kh = j.w_kh,
-                        .w_kw = j.w_kw,
-                        .activation = activation});
+      table(dtype).row({geometry(j, i), at(source, image * j.h * j.w * j.c, dtype), at(w, j.w_base, dtype),
+                        bias, at(y, j.y_base + image * j.y_image + i * j.y_row, dtype), j.y_col, j.w_kh,
+                        j.w_kw, activation});
     }
   });
 }
@@ -99,25 +88,10 @@ void run_depthwise_weight(const ConvJob& j, DType dtype, const void* source, con
       std::memset(sums, 0, static_cast<size_t>((weights + j.c) * item_bytes));
       for (int64_t r = rows * block / blocks; r < rows * (block + 1) / blocks; ++r) {
         const int64_t image = r / j.oh, i = r % j.oh, out = j.y_base + image * j.y_image + i * j.y_row;
-        const TapRows taps(j, i);
-        table(dtype).weight_row({.source = at(source, image * j.h * j.w * j.c, dtype),
-                                 .dy = at(dy, out, dtype),
-                                 .y = e.y ? at(e.y, out, dtype) : nullptr,
-                                 .dz = e.dz ? at(e.dz, out, dtype) : nullptr,
-                                 .dw = sums,
-                                 .db = e.db ? sums + weights * item_bytes : nullptr,
-                                 .row = taps.row,
-                                 .first_tap = taps.first,
-                                 .last_tap = taps.last,
-                                 .width = j.w,
-                                 .c = j.c,
-                                 .columns = j.ow,
-                                 .kw = j.kw,
-                                 .stride = j.stride_w,
-                                 .step = j.step_w,
-                                 .left = j.left,
-                                 .step_h = j.step_h,
-                                 .activation = e.activation});
+        table(dtype).weight_row({geometry(j, i), at(source, image * j.h * j.w * j.c, dtype),
+                                 at(dy, out, dtype), e.y ? at(e.y, out, dtype) : nullptr,
+                                 e.dz ? at(e.dz, out, dtype) : nullptr, sums,
+                                 e.db ? sums + weights * item_bytes : nullptr, e.activation});
       }
     }
   });

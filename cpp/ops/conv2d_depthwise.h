@@ -28,29 +28,31 @@ size_t depthwise_weight_scratch(const ConvJob& job, DType dtype);
 void run_depthwise_weight(const ConvJob& job, DType dtype, const void* source, const void* dy, void* dw,
                           const ConvEpilogueGrad& epilogue, void* scratch);
 
-// One row of outputs; taps of rows outside the image are left out of [first_tap, last_tap).
-struct DepthwiseRow {
+// One row of outputs and what it sees: taps of rows outside the image are left out of [first_tap, last_tap).
+struct DepthwiseGeometry {
+  int64_t row;  // source row of tap row 0
+  int64_t first_tap, last_tap;
+  int64_t width, c;                         // of the source
+  int64_t columns, kw, stride, step, left;  // of outputs; along the row as in ConvJob
+  int64_t step_h;
+};
+
+struct DepthwiseRow : DepthwiseGeometry {
   const void* source;  // of the image: row 0, column 0
   const void* w;       // tap (0, 0)
   const void* bias;    // [c] or null
   void* y;             // column 0
-  int64_t row;         // source row of tap row 0
-  int64_t first_tap, last_tap;
-  int64_t width, c;                         // of the source
-  int64_t columns, kw, stride, step, left;  // of outputs; along the row as in ConvJob
-  int64_t step_h, y_col, w_kh, w_kw;
+  int64_t y_col, w_kh, w_kw;
   Activation activation;
 };
 
 // What a row of outputs adds to dw [kh][kw][c] and db [c].
-struct DepthwiseWeightRow {
+struct DepthwiseWeightRow : DepthwiseGeometry {
   const void* source;
   const void *dy, *y;  // column 0; y read where there is an activation
   void* dz;            // written where not null and there is an activation
   void* dw;
   void* db;  // or null
-  int64_t row, first_tap, last_tap, width, c;
-  int64_t columns, kw, stride, step, left, step_h;
   Activation activation;
 };
 

@@ -6,6 +6,7 @@
 #include "base/dtype.h"
 #include "base/error.h"
 #include "base/parallel.h"
+#include "base/rounding.h"
 #include "ops/conv2d_depthwise.h"
 #include "ops/conv2d_split.h"
 #include "ops/dispatch.h"
@@ -23,9 +24,6 @@ constexpr int64_t kItems = 16;              // enough to keep cores busy; fewer 
 constexpr int64_t kBlocks = 32;             // partial weight gradients
 constexpr int64_t kPartialBytes = 8 << 20;  // all of them together, if there is more than one
 constexpr double kFlopsPerNs = 60;
-
-int64_t ceil_div(int64_t a, int64_t b) { return a > 0 ? (a + b - 1) / b : a / b; }  // b > 0
-size_t align64(size_t n) { return (n + 63) & ~size_t{63}; }
 
 size_t checked_product(int64_t a, int64_t b, int64_t c, size_t d) {
   size_t r = d;

@@ -39,13 +39,14 @@ void fill_steps(const ConvJob& j, const Layout& layout, int64_t* steps) {
 }
 
 double multiply_adds(const ConvJob& j) {
+  // Pairs of an output and a tap that meet inside the source: outputs o with 0 <= start + o stride + t step <
+  // size.
   const auto taps = [](int64_t out, int64_t taps, int64_t size, int64_t start, int64_t stride, int64_t step) {
     int64_t inside = 0;
-    for (int64_t o = 0; o < out; ++o) {
-      for (int64_t t = 0; t < taps; ++t) {
-        const int64_t at = start + o * stride + t * step;
-        inside += at >= 0 && at < size;
-      }
+    for (int64_t t = 0; t < taps; ++t) {
+      const int64_t first = std::max<int64_t>(0, ceil_div(-(start + t * step), stride));
+      const int64_t end = std::min(out, ceil_div(size - start - t * step, stride));
+      inside += std::max<int64_t>(0, end - first);
     }
     return static_cast<double>(inside);
   };

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/rounding.h"
 #include "ops/conv2d_direct.h"
 #include "ops/conv2d_split.h"
 #include "ops/gemm_split.h"
@@ -14,10 +15,6 @@ namespace lamina::conv_split {
 // Nanoseconds, as in gemm_split.cc: a multiply-add of one product of parts, splitting an element, storing a
 // result.
 inline constexpr double kProductCost = 0.00075, kSplitCost = 0.35, kResultCost = 0.1;
-
-constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-constexpr int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
-constexpr size_t align64(size_t n) { return (n + 63) & ~size_t{63}; }
 
 inline int64_t units_of(const ConvJob& j) { return j.kh * j.kw * (j.kc / kSplitUnit); }
 

@@ -6,6 +6,7 @@
 #include "base/dtype.h"
 #include "base/error.h"
 #include "base/parallel.h"
+#include "base/rounding.h"
 #include "ops/dispatch.h"
 #include "ops/gemm_split.h"
 
@@ -43,8 +44,6 @@ constexpr int64_t kDirectK =
 constexpr int64_t kSplitTiles = 16;
 constexpr int64_t kSplitK = 1024;
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 // How one product is carried out; a function of its sizes and strides alone.
 struct Plan {
   const GemmTypeKernels* kernels;
@@ -65,9 +64,7 @@ GemmArgs with_unit_strides(GemmArgs g) {
   return g;
 }
 
-size_t align_bytes(int64_t elements, size_t item) {
-  return (static_cast<size_t>(elements) * item + 63) & ~size_t{63};
-}
+size_t align_bytes(int64_t elements, size_t item) { return align64(static_cast<size_t>(elements) * item); }
 
 // The product over k of one slice.
 GemmArgs slice_of(GemmArgs g, int64_t k) {
@@ -92,7 +89,7 @@ Plan make_plan(const GemmArgs& g) {
   const GemmArgs slice = slice_of(g, p.slice_k);
   p.splits = gemm_splits(slice);
   if (p.splits) {
-    p.slice_bytes = (gemm_split_scratch_bytes(slice) + 63) & ~size_t{63};
+    p.slice_bytes = align64(gemm_split_scratch_bytes(slice));
     p.total_bytes = static_cast<size_t>(p.slices) * (p.slice_bytes + p.part_bytes);
     return p;
   }

@@ -4,6 +4,7 @@
 
 #include "base/dtype.h"
 #include "base/parallel.h"
+#include "base/rounding.h"
 #include "ops/dispatch.h"
 #include "ops/gemm.h"
 
@@ -36,10 +37,6 @@ constexpr int64_t kTileM = 256, kTileN = 512, kMinTileN = 128, kMinTiles = 8;
 // fixes the bits.
 constexpr double kProductCost = 0.0008, kSplitCost = 0.2, kResultCost = 0.1, kFmaCost = 0.0125;
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
-size_t align_bytes(size_t n) { return (n + 63) & ~size_t{63}; }
-
 double cost_of(const GemmArgs& g, int64_t m, int64_t n) {
   const int parts = split_parts(g.precision);
   const double products = parts * (parts + 1) / 2;
@@ -68,7 +65,7 @@ struct Cut {
     while (tile_n > kMinTileN && too_few()) tile_n = round_up(tile_n / 2, kSplitPanel);
     const int64_t panels = ceil_div(block_n, kSplitPanel);
     packed_bytes = static_cast<size_t>(panels * split_panel_size(parts, stretch_k)) * sizeof(uint16_t);
-    fits_bytes = align_bytes(static_cast<size_t>(panels * ceil_div(stretch_k, block_k)) * sizeof(bool));
+    fits_bytes = align64(static_cast<size_t>(panels * ceil_div(stretch_k, block_k)) * sizeof(bool));
   }
 };
 
