@@ -16,7 +16,8 @@ LAMINA_KERNELS(ColumnsKernels, columns_kernels)
 
 namespace {
 
-constexpr int64_t kFewChannels = 8, kManyTaps = 16;
+// Else too few products for each element of the columns, which are written and read again.
+constexpr int64_t kFewChannels = 8, kFewFilters = 6, kManyTaps = 16;
 constexpr int64_t kStageBytes = 1 << 20;   // columns of the images of one product
 constexpr int64_t kColumnBytes = 4 << 20;  // of one image, at most
 
@@ -47,8 +48,8 @@ struct Layout {
 }  // namespace
 
 bool conv_columns_pay(const ConvJob& j, DType dtype) {
-  return j.groups == 1 && j.c <= kFewChannels && j.kh * j.kw * j.c >= kManyTaps && j.kw > 1 && j.fg >= 4 &&
-         j.n * j.oh * j.ow > 0 &&
+  return j.groups == 1 && j.c <= kFewChannels && j.kh * j.kw * j.c >= kManyTaps && j.kw > 1 &&
+         j.fg >= kFewFilters && j.fg > 2 * j.c && j.n * j.oh * j.ow > 0 &&
          j.oh * j.ow * j.depth() * static_cast<int64_t>(itemsize(dtype)) <= kColumnBytes;
 }
 
