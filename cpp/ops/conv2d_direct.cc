@@ -8,6 +8,7 @@
 #include "base/parallel.h"
 #include "base/rounding.h"
 #include "ops/conv2d_depthwise.h"
+#include "ops/conv2d_planar.h"
 #include "ops/conv2d_split.h"
 #include "ops/dispatch.h"
 #include "ops/gemm_split.h"
@@ -310,12 +311,14 @@ bool is_product(const ConvJob& j, DType dtype) {
 
 size_t conv_job_scratch(const ConvJob& job, DType dtype) {
   if (is_depthwise(job)) return 0;
+  if (is_planar(job, dtype)) return planar_scratch(job, dtype);
   const size_t direct = JobLayout(job, dtype).total;
   if (is_product(job, dtype)) return gemm_scratch_bytes(as_product(job, dtype, Activation::none));
   return conv_splits(job, dtype) ? std::max(direct, conv_split_scratch(job)) : direct;
 }
 size_t conv_weight_scratch(const ConvJob& job, DType dtype, bool dz_kept) {
   if (is_depthwise(job)) return depthwise_weight_scratch(job, dtype);
+  if (is_planar_weight(job, dtype)) return planar_weight_scratch(job, dtype);
   const size_t direct = WeightLayout(job, dtype).total;
   return conv_weight_splits(job, dtype) ? std::max(direct, conv_split_weight_scratch(job, dz_kept)) : direct;
 }
@@ -323,6 +326,7 @@ size_t conv_weight_scratch(const ConvJob& job, DType dtype, bool dz_kept) {
 void run_conv_job(const ConvJob& job, DType dtype, const void* source, const void* w, const void* bias,
                   Activation activation, void* y, void* scratch) {
   if (is_depthwise(job)) return run_depthwise(job, dtype, source, w, bias, activation, y);
+  if (is_planar(job, dtype)) return run_planar(job, dtype, source, w, bias, activation, y, scratch);
   char* s = static_cast<char*>(scratch);
   if (is_product(job, dtype)) {
     return gemm_run(as_product(job, dtype, activation), source, static_cast<const float*>(w) + job.w_base,
@@ -345,6 +349,7 @@ void run_conv_job(const ConvJob& job, DType dtype, const void* source, const voi
 void run_conv_weight_job(const ConvJob& job, DType dtype, const void* source, const void* dy, void* dw,
                          const ConvEpilogueGrad& e, void* scratch) {
   if (is_depthwise(job)) return run_depthwise_weight(job, dtype, source, dy, dw, e, scratch);
+  if (is_planar_weight(job, dtype)) return run_planar_weight(job, dtype, source, dy, dw, e, scratch);
   char* s = static_cast<char*>(scratch);
   if (conv_weight_splits(job, dtype) &&
       run_conv_split_weight(job, static_cast<const float*>(source), static_cast<const float*>(dy),

@@ -1,4 +1,4 @@
-// Transposing kLanes x kLanes elements in registers.
+// Rearranging elements over several registers.
 #pragma once
 
 #include <utility>
@@ -7,6 +7,8 @@
 
 namespace lamina {
 namespace {
+
+constexpr int log2_of(int power_of_two) { return __builtin_ctz(power_of_two); }
 
 // All of a, b lanes in turn: a0 b0 a1 b1 ...; the first or the second half of that.
 template <class T, int... I>
@@ -17,22 +19,27 @@ LAMINA_INLINE void interleave(Vec<T> a, Vec<T> b, Vec<T>& low, Vec<T>& high,
   high.v = __builtin_shufflevector(a.v, b.v, (kLanes / 2 + I / 2 + I % 2 * kLanes)...);
 }
 
-// In place, kLanes x kLanes: each of the log2 rounds moves the top bit of the row number into the bottom of
-// the lane number.
-template <class T>
-LAMINA_INLINE void transpose(Vec<T>* r) {
-  constexpr int kLanes = Vec<T>::kLanes;
+// kRows vectors, a power of two, as one array: the bits of an element's index rotated to the left kRounds
+// times. So [pixel][kRows] becomes [kRows][pixel] in log2(kLanes) rounds, and goes back in log2(kRows).
+template <int kRows, int kRounds, class T>
+LAMINA_INLINE void rotate(Vec<T>* r) {
 #pragma GCC unroll 4
-  for (int round = 1; round < kLanes; round *= 2) {
-    Vec<T> next[kLanes];
+  for (int round = 0; round < kRounds; ++round) {
+    Vec<T> next[kRows];
 #pragma GCC unroll 8
-    for (int i = 0; i < kLanes / 2; ++i) {
-      interleave(r[i], r[i + kLanes / 2], next[2 * i], next[2 * i + 1],
-                 std::make_integer_sequence<int, kLanes>());
+    for (int i = 0; i < kRows / 2; ++i) {
+      interleave(r[i], r[i + kRows / 2], next[2 * i], next[2 * i + 1],
+                 std::make_integer_sequence<int, Vec<T>::kLanes>());
     }
 #pragma GCC unroll 16
-    for (int i = 0; i < kLanes; ++i) r[i] = next[i];
+    for (int i = 0; i < kRows; ++i) r[i] = next[i];
   }
+}
+
+// In place, kLanes x kLanes.
+template <class T>
+LAMINA_INLINE void transpose(Vec<T>* r) {
+  rotate<Vec<T>::kLanes, log2_of(Vec<T>::kLanes)>(r);
 }
 
 }  // namespace

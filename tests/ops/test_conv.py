@@ -84,3 +84,70 @@ def test_input_gradient_toward_few_channels(n, h, w, c, f, kernel, strides, dila
     top, left = total[0] // 2, total[1] // 2
     want = padded[:, top : top + h, left : left + w]
     np.testing.assert_allclose(dx, want, rtol=0, atol=(1e-5 if dtype == "float32" else 1e-12) * np.abs(want).max())
+
+
+def windows(x, kernel, dilation, oh, ow):
+    """The (n, oh, ow, kernel, kernel, c) pixels that outputs of stride 1 see; x is padded already."""
+    taps = [[x[:, p * dilation :, q * dilation :][:, :oh, :ow] for q in range(kernel)] for p in range(kernel)]
+    return np.stack([np.stack(row, 3) for row in taps], 3)
+
+
+@pytest.mark.parametrize(
+    "n, h, w, c, f, kernel, dilation, padding, activation",
+    [
+        (37, 28, 28, 1, 6, 5, 1, "valid", "relu"),
+        (3, 13, 17, 3, 8, 3, 1, "same", "tanh"),
+        (2, 9, 40, 17, 1, 3, 2, "same", "sigmoid"),
+        (1, 150, 61, 12, 3, 4, 1, "valid", None),  # bands of rows
+        (20, 5, 4, 9, 2, 3, 1, "same", "relu"),
+        (2, 7, 21, 2, 5, 2, 3, "valid", None),
+        (1, 6, 6, 33, 7, 5, 1, "same", None),
+        (5, 1, 19, 1, 4, 4, 1, "same", "relu"),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_few_filters(rng, n, h, w, c, f, kernel, dilation, padding, activation, dtype):
+    """Against sums over windows in float64, and the same bits for any number of threads."""
+    x = rng.standard_normal((n, h, w, c)).astype(dtype)
+    filters, bias = rng.standard_normal((kernel, kernel, c, f)).astype(dtype), rng.standard_normal(f).astype(dtype)
+    xt, wt, bt = (lm.convert_to_tensor(v) for v in (x, filters, bias))
+    before, results, dy = lm.get_num_threads(), set(), None
+    try:
+        for threads in (1, 2, 3):
+            lm.set_num_threads(threads)
+            with lm.GradientTape() as tape:
+                for source in (xt, wt, bt):
+                    tape.watch(source)
+                y = ops.conv2d(xt, wt, bt, padding=padding, dilation_rate=dilation, activation=activation)
+            dy = rng.standard_normal(y.shape).astype(dtype) if dy is None else dy
+            got = [y.numpy()] + [g.numpy() for g in tape.gradient(y, [wt, bt], lm.convert_to_tensor(dy))]
+            results.add(b"".join(v.tobytes() for v in got))
+    finally:
+        lm.set_num_threads(before)
+    assert len(results) == 1
+
+    total = (kernel - 1) * dilation if padding == "same" else 0
+    sides = (total // 2, total - total // 2)
+    seen = windows(np.pad(x.astype("float64"), ((0, 0), sides, sides, (0, 0))), kernel, dilation, *y.shape[1:3])
+    z = np.einsum("nhwpqc,pqcf->nhwf", seen, filters.astype("float64")) + bias
+    f_z, slope = {
+        None: (z, np.ones_like(z)),
+        "relu": (np.maximum(z, 0), z > 0),
+        "tanh": (np.tanh(z), 1 - np.tanh(z) ** 2),
+        "sigmoid": (1 / (1 + np.exp(-z)), np.exp(-z) / (1 + np.exp(-z)) ** 2),
+    }[activation]
+    dz = dy * slope
+    for value, want in zip(got, (f_z, np.einsum("nhwpqc,nhwf->pqcf", seen, dz), dz.sum((0, 1, 2)))):
+        tolerance = 2e-5 if dtype == "float32" else 1e-12
+        np.testing.assert_allclose(value, want, rtol=0, atol=tolerance * np.abs(want).max())
+
+
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
+def test_few_filters_spread_infinities_to_the_weights_that_see_them_only(rng, bad):
+    x = rng.standard_normal((2, 8, 9, 1)).astype(np.float32)
+    x[1, 3, 0, 0] = bad  # column 0 is seen by the taps of column 0 alone
+    filters = lm.Variable(rng.standard_normal((3, 3, 1, 4)).astype(np.float32))
+    lm.ops.sum(lm.ops.conv2d(x, filters)).backward()
+    want = np.zeros((3, 3, 1, 4), bool)
+    want[:, 0] = True
+    np.testing.assert_array_equal(~np.isfinite(filters.grad.numpy()), want)
