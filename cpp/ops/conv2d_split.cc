@@ -40,7 +40,7 @@ struct ForwardLayout : Layout {
     packed_bytes = align64(static_cast<size_t>(panels * split_panel_size(parts, units_of(j) * kSplitUnit)) *
                            sizeof(uint16_t));
     fits_bytes =
-        align64(static_cast<size_t>(std::max(panels * units_of(j), images * plane_h)) * sizeof(bool));
+        align64(static_cast<size_t>(std::max(panels * units_of(j), split_rows())) * sizeof(bool));
     total = steps_bytes + packed_bytes + fits_bytes + planes_bytes;
   }
 };
@@ -96,10 +96,9 @@ void multiply_stage(const ConvJob& j, const ForwardLayout& layout, const Stage& 
           ++row;
         }
       }
-      const int64_t step = j.stride_w * j.c;
-      multiply({.planes = planes + image * layout.plane_h * layout.plane_w * j.c + first * step,
+      multiply({.planes = planes + (image * layout.image_pixels + first) * j.c,
                 .plane = layout.plane,
-                .step = step,
+                .step = j.c,
                 .steps = steps,
                 .block_units = block_units_of(j),
                 .packed_b = packed,
@@ -119,14 +118,14 @@ void multiply_stage(const ConvJob& j, const ForwardLayout& layout, const Stage& 
 }  // namespace
 
 bool conv_splits(const ConvJob& j, DType dtype) {
-  if (!may_split(j, dtype) || j.stride_w != j.stride_h) return false;
+  if (!may_split(j, dtype)) return false;
   const ForwardLayout layout(j);
   const double images = static_cast<double>(j.n * layout.row_stages), k = static_cast<double>(j.depth());
   const double m = images * static_cast<double>(round_up(layout.positions, 16)),
                n = static_cast<double>(round_up(j.fg, 16));
   const double tiles =
       kProductCost * layout.parts * (layout.parts + 1) / 2 * m * n * k +
-      kSplitCost * (images * static_cast<double>(layout.plane_h * layout.plane_w * j.c) + k * n) +
+      kSplitCost * (images * static_cast<double>(layout.image_pixels * j.c) + k * n) +
       kResultCost * m * n * static_cast<double>(ceil_div(units_of(j), block_units_of(j)));
   return tiles < kFmaCost * multiply_adds(j);
 }

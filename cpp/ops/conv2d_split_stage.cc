@@ -8,33 +8,46 @@ namespace lamina::conv_split {
 bool fill_planes(const ConvJob& j, const Layout& layout, const Stage& stage, const float* source,
                  uint16_t* planes, bool* fits) {
   const auto split = conv_split_kernels()->split[layout.parts - 1];
-  const int64_t top = j.top + stage.row * j.stride_h, c = j.c, height = layout.plane_h,
-                width = layout.plane_w;
-  const int64_t left = std::clamp<int64_t>(-j.left, 0, width);         // columns of zeros
-  const int64_t end = std::clamp<int64_t>(j.w - j.left, left, width);  // and where they begin again
-  const double cost = kSplitCost * static_cast<double>(width * c);
-  parallel_for(stage.images * height, grain_for(cost), [&](int64_t begin, int64_t stop) {
-    for (int64_t r = begin; r < stop; ++r) {
-      const int64_t image = r / height, h = top + r % height;
-      uint16_t* to = planes + r * width * c;
+  const int64_t top = j.top + stage.row * j.stride_h, c = j.c, width = layout.plane_w,
+                height = layout.phases_h * layout.plane_h;
+  const double cost = kSplitCost * static_cast<double>(layout.phases_w * width * c);
+  const int64_t all = stage.images * height;
+  parallel_for(all, grain_for(cost), [&](int64_t begin, int64_t stop) {
+    for (int64_t r = begin; r < stop; ++r) {  // row of one image and phase: of columns every phase
+      const int64_t image = r / height, phase = r % height / layout.plane_h, row = r % layout.plane_h;
+      const int64_t h = top + row * j.stride_h + phase;
       const bool inside = h >= 0 && h < j.h;
-      const int64_t from = inside ? left : width, until = inside ? end : width;
-      for (int p = 0; p < layout.parts; ++p) {
-        std::fill_n(to + p * layout.plane, from * c, uint16_t{0});
-        std::fill_n(to + p * layout.plane + until * c, (width - until) * c, uint16_t{0});
+      const float* from = source + ((stage.image + image) * j.h + h) * j.w * c;
+      fits[r] = true;
+      for (int64_t q = 0; q < layout.phases_w; ++q) {
+        uint16_t* to = planes + (image * layout.image_pixels +
+                                 ((phase * layout.phases_w + q) * layout.plane_h + row) * width) *
+                                    c;
+        // Columns of zeros; and where they begin again.
+        const int64_t first = inside ? std::clamp<int64_t>(ceil_div(-(j.left + q), j.stride_w), 0, width) : width;
+        const int64_t end = std::clamp<int64_t>(ceil_div(j.w - j.left - q, j.stride_w), first, width);
+        for (int p = 0; p < layout.parts; ++p) {
+          std::fill_n(to + p * layout.plane, first * c, uint16_t{0});
+          std::fill_n(to + p * layout.plane + end * c, (width - end) * c, uint16_t{0});
+        }
+        const int64_t run = j.stride_w == 1 ? end - first : 1;
+        for (int64_t x = first; x < end; x += run) {
+          const bool good = split(from + (j.left + q + x * j.stride_w) * c, run * c, to + x * c, layout.plane);
+          fits[r] = fits[r] && good;
+        }
       }
-      const float* row = source + ((stage.image + image) * j.h + h) * j.w * c;
-      fits[r] =
-          from >= until || split(row + (j.left + from) * c, (until - from) * c, to + from * c, layout.plane);
     }
   });
-  return all_fit(fits, stage.images * height);
+  return all_fit(fits, all);
 }
 
 void fill_steps(const ConvJob& j, const Layout& layout, int64_t* steps) {
   for (int64_t unit = 0; unit < units_of(j); ++unit) {
     const Unit u(j, unit);
-    steps[unit] = (u.tap_row * j.step_h * layout.plane_w + u.tap_column * j.step_w) * j.c + u.channel;
+    const int64_t h = u.tap_row * j.step_h, w = u.tap_column * j.step_w;
+    const int64_t phase = h % j.stride_h * layout.phases_w + w % j.stride_w;
+    steps[unit] =
+        ((phase * layout.plane_h + h / j.stride_h) * layout.plane_w + w / j.stride_w) * j.c + u.channel;
   }
 }
 

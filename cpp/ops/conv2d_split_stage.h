@@ -27,43 +27,52 @@ struct Unit {
         channel(unit / (j.kh * j.kw) * kSplitUnit) {}
 };
 
-// How a job is cut; a function of its sizes alone.
+// How a job is cut; a function of its sizes alone. Where the stride is s, the rows and columns of an image that are
+// r modulo s make a plane of their own, phase r, so that neighbouring outputs always see neighbours.
 struct Layout {
   int parts;
   int64_t images, rows;  // of output, per stage: several whole images, or rows of one
   int64_t image_stages, row_stages;
-  int64_t plane_h, plane_w, plane;  // of one image; elements of one part of a stage
-  int64_t panels;                   // of filters
+  int64_t phases_h, phases_w;      // that taps see
+  int64_t plane_h, plane_w;        // of one image and phase
+  int64_t image_pixels, plane;     // of all phases; elements of one part of a stage
+  int64_t panels;                  // of filters
   size_t steps_bytes, planes_bytes;
 
   static constexpr int64_t kStageBytes = 1 << 20;
 
-  // other_row_bytes: what the stage holds besides, for each row of the planes.
-  explicit Layout(const ConvJob& j, int64_t other_row_bytes = 0) : parts(split_parts(j.precision)) {
-    plane_w = (j.ow - 1) * j.stride_w + (j.kw - 1) * j.step_w + 1;
-    const auto height = [&](int64_t out) { return (out - 1) * j.stride_h + (j.kh - 1) * j.step_h + 1; };
+  // other_row_bytes: what the stage holds besides, for each row of outputs, kStageBytes at most.
+  explicit Layout(const ConvJob& j, int64_t stage_bytes = kStageBytes, int64_t other_row_bytes = 0)
+      : parts(split_parts(j.precision)) {
+    const int64_t reach_h = (j.kh - 1) * j.step_h, reach_w = (j.kw - 1) * j.step_w;
+    phases_h = std::min(j.stride_h, reach_h + 1);
+    phases_w = std::min(j.stride_w, reach_w + 1);
+    plane_w = j.ow + reach_w / j.stride_w;
     const int64_t row_bytes =
-        plane_w * j.c * parts * static_cast<int64_t>(sizeof(uint16_t)) + other_row_bytes;
-    images = std::clamp<int64_t>(kStageBytes / (height(j.oh) * row_bytes), 1, j.n);
+        phases_h * phases_w * plane_w * j.c * parts * static_cast<int64_t>(sizeof(uint16_t));
+    const int64_t more_rows = reach_h / j.stride_h;
+    const auto fit = [&](int64_t per_row, int64_t more, int64_t other) {
+      return std::min(stage_bytes / std::max<int64_t>(per_row + more + other, 1),
+                      kStageBytes / std::max<int64_t>(other, 1));
+    };
+    images = std::clamp<int64_t>(fit(j.oh * row_bytes, more_rows * row_bytes, j.oh * other_row_bytes), 1, j.n);
     image_stages = ceil_div(j.n, images);
     images = ceil_div(j.n, image_stages);
     rows = j.oh;
-    if (images == 1) {
-      const int64_t fit = kStageBytes / row_bytes - height(1);
-      rows = std::clamp<int64_t>(fit / j.stride_h + 1, 1, j.oh);
-    }
+    if (images == 1) rows = std::clamp<int64_t>(fit(row_bytes, 0, other_row_bytes) - more_rows, 1, j.oh);
     row_stages = ceil_div(j.oh, rows);
     rows = ceil_div(j.oh, row_stages);
-    plane_h = height(rows);
-    plane = images * plane_h * plane_w * j.c;
+    plane_h = rows + more_rows;
+    image_pixels = phases_h * phases_w * plane_h * plane_w;
+    plane = images * image_pixels * j.c;
 
     panels = ceil_div(j.fg, kSplitPanel);
 
-    const int64_t past =
-        kSplitPanel * j.stride_w * j.c;  // what the last panel loads behind its last position, and drops
+    const int64_t past = kSplitPanel * j.c;  // what the last panel loads behind its last position, and drops
     steps_bytes = align64(static_cast<size_t>(units_of(j)) * sizeof(int64_t));
     planes_bytes = align64(static_cast<size_t>(plane * parts + past) * sizeof(uint16_t));
   }
+  int64_t split_rows() const { return images * phases_h * plane_h; }
 };
 
 // One stage: output rows [row, row + rows) of the images [image, image + images).

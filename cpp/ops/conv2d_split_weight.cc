@@ -15,6 +15,12 @@ using namespace conv_split;
 constexpr double kPairCost = 0.1, kFmaCost = 0.014;
 constexpr int64_t kSumRows = 256;  // pixels of one partial sum of db
 
+// Every stage reads and writes all of dw: large filters want large stages.
+int64_t stage_bytes(const ConvJob& j) {
+  const auto dw_bytes = static_cast<int64_t>(sizeof(float)) * j.depth() * j.fg;
+  return std::clamp(dw_bytes, Layout::kStageBytes, 4 * Layout::kStageBytes);
+}
+
 // Of a weight gradient, after the planes.
 struct WeightLayout {
   Layout layout;
@@ -23,7 +29,7 @@ struct WeightLayout {
 
   // dz_kept: the caller keeps dz, or it is dy; else a stage has one of its own.
   WeightLayout(const ConvJob& j, bool dz_kept)
-      : layout(j, j.ow * j.fg * (2 * split_parts(j.precision) + 4) / std::max<int64_t>(j.stride_h, 1)) {
+      : layout(j, stage_bytes(j), j.ow * j.fg * (2 * split_parts(j.precision) + 4)) {
     pixels = layout.images * layout.rows * j.ow;
     k = j.depth();
     blocks = ceil_div(pixels, kSumRows);
@@ -36,7 +42,7 @@ struct WeightLayout {
     dw_bytes = floats(k * j.fg);
     const int64_t dz_fits = layout.panels * ceil_div(pixels, gemm_split_kernels()->block_k);
     fits_bytes =
-        align64(static_cast<size_t>(std::max(dz_fits, layout.images * layout.plane_h)) * sizeof(bool));
+        align64(static_cast<size_t>(std::max(dz_fits, layout.split_rows())) * sizeof(bool));
     total = layout.steps_bytes + layout.planes_bytes + rows_bytes + dz_bytes + packed_bytes + sums_bytes +
             dw_bytes + fits_bytes;
   }
@@ -46,8 +52,8 @@ struct WeightLayout {
 void fill_windows(const ConvJob& j, const Layout& layout, const Stage& stage, int64_t* windows) {
   for (int64_t image = 0; image < stage.images; ++image) {
     for (int64_t row = 0; row < stage.rows; ++row) {
-      const int64_t first = (image * layout.plane_h + row * j.stride_h) * layout.plane_w * j.c;
-      for (int64_t i = 0; i < j.ow; ++i) *windows++ = first + i * j.stride_w * j.c;
+      const int64_t first = image * layout.image_pixels + row * layout.plane_w;
+      for (int64_t i = 0; i < j.ow; ++i) *windows++ = (first + i) * j.c;
     }
   }
 }
@@ -105,7 +111,7 @@ bool conv_weight_splits(const ConvJob& j, DType dtype) {
   const double tiles =
       kProductCost * l.layout.parts * (l.layout.parts + 1) / 2 * pixels *
           static_cast<double>(round_up(j.fg, 16)) * k +
-      kSplitCost * (images * static_cast<double>(l.layout.plane_h * l.layout.plane_w * j.c) + pixels * f) +
+      kSplitCost * (images * static_cast<double>(l.layout.image_pixels * j.c) + pixels * f) +
       kPairCost * pixels * k + kResultCost * k * f * (1 + pixels / 128);
   return tiles < kFmaCost * multiply_adds(j);
 }
