@@ -23,24 +23,26 @@ int64_t block_units_of(const ConvJob& j) {
 }
 
 struct ForwardLayout : Layout {
-  int64_t positions;  // of one image: rows of outputs and the ends of rows between them
+  // Runs of neighbours: an image, rows of outputs and the ends of rows between them; or a row of outputs of
+  // all images side by side.
+  int64_t runs, positions;
   int64_t tile_m, tile_n;
   size_t packed_bytes, fits_bytes, total;
 
-  explicit ForwardLayout(const ConvJob& j) : Layout(j) {
-    positions = (rows - 1) * plane_w + j.ow;
+  explicit ForwardLayout(const ConvJob& j) : Layout(j, kStageBytes, 0, true) {
+    runs = side_by_side ? rows : images;
+    positions = side_by_side ? j.ow * images : (rows - 1) * plane_w + j.ow;
     tile_m = kTilePixels;
     tile_n = std::min(kTileN, round_up(j.fg, kSplitPanel));
     const auto too_few = [&] {
-      return images * ceil_div(positions, tile_m) * ceil_div(j.fg, tile_n) < kMinTiles;
+      return runs * ceil_div(positions, tile_m) * ceil_div(j.fg, tile_n) < kMinTiles;
     };
     while (tile_m > 2 * kSplitPanel && too_few()) tile_m /= 2;
     while (tile_n > kMinTileN && too_few()) tile_n = round_up(tile_n / 2, kSplitPanel);
 
     packed_bytes = align64(static_cast<size_t>(panels * split_panel_size(parts, units_of(j) * kSplitUnit)) *
                            sizeof(uint16_t));
-    fits_bytes =
-        align64(static_cast<size_t>(std::max(panels * units_of(j), split_rows())) * sizeof(bool));
+    fits_bytes = align64(static_cast<size_t>(std::max(panels * units_of(j), split_rows())) * sizeof(bool));
     total = steps_bytes + packed_bytes + fits_bytes + planes_bytes;
   }
 };
@@ -70,33 +72,50 @@ bool pack_filters(const ConvJob& j, const Layout& layout, const float* w, uint16
   return all_fit(fits, layout.panels * units);
 }
 
+// out[i]: where in y position first + i of a run lies, or -1. Returns how many of `most` there are.
+int64_t find_outputs(const ConvJob& j, const ForwardLayout& layout, const Stage& stage, int64_t run,
+                     int64_t first, int64_t most, int64_t* out) {
+  if (layout.side_by_side) {
+    const int64_t m = std::min(most, layout.positions - first);
+    const int64_t at = stage.image * j.y_image + (stage.row + run) * j.y_row;
+    for (int64_t i = 0; i < m; ++i) {
+      const int64_t column = (first + i) / layout.images, image = (first + i) % layout.images;
+      out[i] = image < stage.images ? at + image * j.y_image + column * j.y_col : -1;
+    }
+    return m;
+  }
+  const int64_t m = std::min(most, (stage.rows - 1) * layout.plane_w + j.ow - first);
+  int64_t row = first / layout.plane_w, column = first % layout.plane_w;
+  for (int64_t i = 0; i < m; ++i) {
+    out[i] =
+        column < j.ow ? (stage.image + run) * j.y_image + (stage.row + row) * j.y_row + column * j.y_col : -1;
+    if (++column == layout.plane_w) {
+      column = 0;
+      ++row;
+    }
+  }
+  return m;
+}
+
 void multiply_stage(const ConvJob& j, const ForwardLayout& layout, const Stage& stage, const uint16_t* planes,
                     const int64_t* steps, const uint16_t* packed, const float* bias, Activation activation,
                     float* y) {
   const auto multiply = conv_split_kernels()->multiply[layout.parts - 1];
-  const int64_t positions = (stage.rows - 1) * layout.plane_w + j.ow,
-                per_image = ceil_div(positions, layout.tile_m);
-  const int64_t tiles_m = stage.images * per_image, tiles = tiles_m * ceil_div(j.fg, layout.tile_n);
+  const int64_t runs = layout.side_by_side ? stage.rows : stage.images,
+                positions = layout.side_by_side ? layout.positions : (stage.rows - 1) * layout.plane_w + j.ow,
+                per_run = ceil_div(positions, layout.tile_m);
+  const int64_t tiles_m = runs * per_run, tiles = tiles_m * ceil_div(j.fg, layout.tile_n);
   const double products = layout.parts * (layout.parts + 1) / 2;
   const double cost =
       kProductCost * products * static_cast<double>(layout.tile_m * layout.tile_n * j.depth());
   parallel_for(tiles, grain_for(cost), [&](int64_t begin, int64_t end) {
     int64_t out[kTilePixels];
     for (int64_t t = begin; t < end; ++t) {
-      const int64_t image = t % tiles_m / per_image, first = t % per_image * layout.tile_m,
+      const int64_t run = t % tiles_m / per_run, first = t % per_run * layout.tile_m,
                     f = t / tiles_m * layout.tile_n;
-      const int64_t m = std::min(layout.tile_m, positions - first);
-      int64_t row = first / layout.plane_w, column = first % layout.plane_w;
-      for (int64_t i = 0; i < m; ++i) {
-        out[i] = column < j.ow
-                     ? (stage.image + image) * j.y_image + (stage.row + row) * j.y_row + column * j.y_col
-                     : -1;
-        if (++column == layout.plane_w) {
-          column = 0;
-          ++row;
-        }
-      }
-      multiply({.planes = planes + (image * layout.image_pixels + first) * j.c,
+      const int64_t m = find_outputs(j, layout, stage, run, first, layout.tile_m, out);
+      const int64_t start = layout.side_by_side ? layout.row_at(0, 0, run) : layout.row_at(run, 0, 0);
+      multiply({.planes = planes + (start + first) * j.c,
                 .plane = layout.plane,
                 .step = j.c,
                 .steps = steps,
@@ -121,12 +140,12 @@ bool conv_splits(const ConvJob& j, DType dtype) {
   if (!may_split(j, dtype)) return false;
   const ForwardLayout layout(j);
   const double images = static_cast<double>(j.n * layout.row_stages), k = static_cast<double>(j.depth());
-  const double m = images * static_cast<double>(round_up(layout.positions, 16)),
+  const double m = static_cast<double>(layout.image_stages * layout.row_stages * layout.runs *
+                                       round_up(layout.positions, Layout::kRun)),
                n = static_cast<double>(round_up(j.fg, 16));
-  const double tiles =
-      kProductCost * layout.parts * (layout.parts + 1) / 2 * m * n * k +
-      kSplitCost * (images * static_cast<double>(layout.image_pixels * j.c) + k * n) +
-      kResultCost * m * n * static_cast<double>(ceil_div(units_of(j), block_units_of(j)));
+  const double tiles = kProductCost * layout.parts * (layout.parts + 1) / 2 * m * n * k +
+                       kSplitCost * (images * static_cast<double>(layout.image_pixels * j.c) + k * n) +
+                       kResultCost * m * n * static_cast<double>(ceil_div(units_of(j), block_units_of(j)));
   return tiles < kFmaCost * multiply_adds(j);
 }
 

@@ -29,7 +29,7 @@ struct WeightLayout {
 
   // dz_kept: the caller keeps dz, or it is dy; else a stage has one of its own.
   WeightLayout(const ConvJob& j, bool dz_kept)
-      : layout(j, stage_bytes(j), j.ow * j.fg * (2 * split_parts(j.precision) + 4)) {
+      : layout(j, stage_bytes(j), j.ow * j.fg * (2 * split_parts(j.precision) + 4), false) {
     pixels = layout.images * layout.rows * j.ow;
     k = j.depth();
     blocks = ceil_div(pixels, kSumRows);
@@ -41,8 +41,7 @@ struct WeightLayout {
     sums_bytes = floats(blocks * j.fg);
     dw_bytes = floats(k * j.fg);
     const int64_t dz_fits = layout.panels * ceil_div(pixels, gemm_split_kernels()->block_k);
-    fits_bytes =
-        align64(static_cast<size_t>(std::max(dz_fits, layout.split_rows())) * sizeof(bool));
+    fits_bytes = align64(static_cast<size_t>(std::max(dz_fits, layout.split_rows())) * sizeof(bool));
     total = layout.steps_bytes + layout.planes_bytes + rows_bytes + dz_bytes + packed_bytes + sums_bytes +
             dw_bytes + fits_bytes;
   }
@@ -52,7 +51,7 @@ struct WeightLayout {
 void fill_windows(const ConvJob& j, const Layout& layout, const Stage& stage, int64_t* windows) {
   for (int64_t image = 0; image < stage.images; ++image) {
     for (int64_t row = 0; row < stage.rows; ++row) {
-      const int64_t first = image * layout.image_pixels + row * layout.plane_w;
+      const int64_t first = layout.row_at(image, 0, row);
       for (int64_t i = 0; i < j.ow; ++i) *windows++ = (first + i) * j.c;
     }
   }
@@ -108,11 +107,10 @@ bool conv_weight_splits(const ConvJob& j, DType dtype) {
   const double pixels = static_cast<double>(j.n * j.oh * j.ow), k = static_cast<double>(l.k),
                f = static_cast<double>(j.fg);
   const double images = static_cast<double>(j.n * l.layout.row_stages);
-  const double tiles =
-      kProductCost * l.layout.parts * (l.layout.parts + 1) / 2 * pixels *
-          static_cast<double>(round_up(j.fg, 16)) * k +
-      kSplitCost * (images * static_cast<double>(l.layout.image_pixels * j.c) + pixels * f) +
-      kPairCost * pixels * k + kResultCost * k * f * (1 + pixels / 128);
+  const double tiles = kProductCost * l.layout.parts * (l.layout.parts + 1) / 2 * pixels *
+                           static_cast<double>(round_up(j.fg, 16)) * k +
+                       kSplitCost * (images * static_cast<double>(l.layout.image_pixels * j.c) + pixels * f) +
+                       kPairCost * pixels * k + kResultCost * k * f * (1 + pixels / 128);
   return tiles < kFmaCost * multiply_adds(j);
 }
 
