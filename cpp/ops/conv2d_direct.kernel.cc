@@ -8,8 +8,12 @@
 namespace lamina {
 namespace {
 
-constexpr int kNv = 2;                             // vectors per panel
-constexpr int kMr = kVecBytes == 64 ? 14 : 6;      // 28 + 2 + 1 of 32 registers, or 12 + 2 + 1 of 16
+constexpr int kNv = 2;  // vectors per panel
+// Pixels (or taps) per tile: 28 + 2 + 1 of 32 registers, or 12 + 2 + 1 of 16. Of one vector as many as there
+// are registers for their addresses: a second load for each would take as long as the products.
+constexpr int kMrOne = kVecBytes == 64 ? 9 : 6, kMrTwo = kVecBytes == 64 ? 14 : 6;
+template <int NV>
+constexpr int kMr = NV == 1 ? kMrOne : kMrTwo;
 constexpr int kMrSmall = kVecBytes == 64 ? 6 : 3;  // for what a rectangle leaves over
 constexpr int kChunk = 256;                        // pixels per packed piece of dy (<= 32 KB)
 
@@ -107,8 +111,8 @@ template <class T, int NV>
 void block(const ConvBlock& s) {
   int64_t left = s.pixels.images * s.pixels.rows * s.pixels.cols;
   PixelWalk walk(s.pixels);
-  for (; left > kMrSmall; left -= kMr)
-    pixel_tile<T, NV, kMr>(s, walk, left < kMr ? static_cast<int>(left) : kMr);
+  for (; left > kMrSmall; left -= kMr<NV>)
+    pixel_tile<T, NV, kMr<NV>>(s, walk, left < kMr<NV> ? static_cast<int>(left) : kMr<NV>);
   if (left > 0) pixel_tile<T, NV, kMrSmall>(s, walk, static_cast<int>(left));
 }
 
@@ -180,9 +184,9 @@ void weight(const ConvWeightBlock& s) {
       (Vec<T>::load(db + v * kLanes, lanes) + sum[v]).store(db + v * kLanes, lanes);
     }
     int64_t j = 0;
-    for (; depth - j > kMrSmall; j += kMr) {
-      weight_tile<T, NV, kMr>(s, j, depth - j < kMr ? static_cast<int>(depth - j) : kMr, steps, count,
-                              packed);
+    for (; depth - j > kMrSmall; j += kMr<NV>) {
+      const int rows = static_cast<int>(simd_min<int64_t>(kMr<NV>, depth - j));
+      weight_tile<T, NV, kMr<NV>>(s, j, rows, steps, count, packed);
     }
     if (j < depth) weight_tile<T, NV, kMrSmall>(s, j, static_cast<int>(depth - j), steps, count, packed);
   }
