@@ -47,12 +47,13 @@ struct Stages {
     bands = fits ? ceil_div(j.oh, std::min(most, j.oh)) : 1;
     rows = ceil_div(j.oh, bands);
     bands = ceil_div(j.oh, rows);
-    const int64_t alike = (dz_filters > 0 ? kWeightBytes : kTargetBytes) / (row_bytes * source_rows());
+    plane = round_up(source_rows() * pitch, 32) + 16;  // an odd number of lines: planes share no set of L1
+    image = j.kc * plane;
+    const int64_t image_bytes = (image + dz_filters * rows * j.ow) * item_bytes;
+    const int64_t alike = (dz_filters > 0 ? kWeightBytes : kTargetBytes) / image_bytes;
     images = bands > 1 ? 1 : std::clamp<int64_t>(std::min(alike, j.n / kItems), 1, std::max<int64_t>(j.n, 1));
     if (images > kAlike) images -= images % kAlike;
     image_groups = ceil_div(j.n, images);
-    plane = round_up(source_rows() * pitch, 32) + 16;  // an odd number of lines: planes share no set of L1
-    image = j.kc * plane;
     padded = j.top < 0 || j.left < 0 || j.top + (j.oh - 1) + reach > j.h || j.left + pitch > j.w;
   }
   int64_t source_rows() const { return rows + reach - 1; }

@@ -103,6 +103,7 @@ def windows(x, kernel, dilation, oh, ow):
         (2, 7, 21, 2, 5, 2, 3, "valid", None),
         (1, 6, 6, 33, 7, 5, 1, "same", None),
         (5, 1, 19, 1, 4, 4, 1, "same", "relu"),
+        (160, 4, 4, 64, 2, 3, 1, "same", None),
     ],
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
