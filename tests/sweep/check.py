@@ -26,6 +26,7 @@ class Case:
         roundings of |a||b| summed in the same way, however the sum is cut.
     linear: linear in each input; with whole numbers in the inputs results are exact.
     tolerance: of the other cases: roundings of the largest magnitude of a result; ten times that for gradients.
+    floor: the least magnitude that tolerance is of: that of an intermediate result, say.
     grad: whether there is a gradient to check.
     magnitude: the reference of a linear case with every sign positive, where that is another function.
     same_from_views: whether bits are those of contiguous operands whatever the strides. (Where a matrix product packs
@@ -39,6 +40,7 @@ class Case:
     terms: int = 1
     linear: bool = False
     tolerance: float = 64.0
+    floor: float = 1e-3
     grad: bool = True
     magnitude: Callable | None = None
     same_from_views: bool = True
@@ -51,6 +53,7 @@ class Case:
         self.seed_size = max(np.abs(w).max(initial=0.0) for w in weights)
         placed, seeds = self._place(rng, weights)
         self._check_double(rng, want, weights)
+        self._check_odd(rng)
         return self._check_single(placed, seeds, want, weights, threads)
 
     def digest(self, rng):
@@ -105,6 +108,23 @@ class Case:
         allowed = 1e-7 * scale + 2 * abs(coarse - fine) + 1e-9 * values + 1e-12
         assert abs(got - fine) <= allowed, f"float64 gradient along a line: {got}, differences {fine} +- {allowed}"
 
+    def _check_odd(self, rng):
+        """NaN and infinities in the first input come out where they do of the reference; in every fourth case."""
+        if not self.inputs or not self.inputs[0].size or rng.random() > 0.25:
+            return
+        x = self.inputs[0].copy()
+        for value in rng.choice([np.nan, np.inf, -np.inf], int(rng.integers(1, 4))):
+            x.flat[int(rng.integers(x.size))] = value
+        with np.errstate(all="ignore"):
+            want = several(self.reference(x, *self.inputs[1:]))
+        got = several(self.call(*(place(single(a), rng)[0] for a in (x, *self.inputs[1:]))))
+        for i, (y, w) in enumerate(zip(got, want)):
+            kinds = [np.where(np.isfinite(a), 0.0, a) for a in (y.numpy(), np.asarray(w))]
+            assert np.array_equal(*kinds, equal_nan=True), (
+                f"odd result {i} of shape {y.shape} differs at {np.argwhere(kinds[0] != kinds[1])[:3].tolist()}: "
+                f"{kinds[0][kinds[0] != kinds[1]][:3]}, expected {kinds[1][kinds[0] != kinds[1]][:3]}"
+            )
+
     def _check_single(self, placed, seeds, want, weights, threads):
         tensors = [t for t, _ in placed]
         first, (results, grads) = same_on_all(threads, lambda: self._run(tensors, [t for t, _ in seeds]), digest_of)
@@ -135,7 +155,7 @@ class Case:
         else:
             # A gradient may cancel: at least the seeds' size, times how many of them an element sums.
             seeds = [max(sum(self.sizes) / max(np.size(w), 1), 1) * self.seed_size / 20 for w in want]
-            floors = seeds if "gradient" in what else [1e-3] * len(want)
+            floors = seeds if "gradient" in what else [self.floor] * len(want)
             sums = [np.abs(w[np.isfinite(w)]).max(initial=f) for w, f in zip(map(np.asarray, want), floors)]
             root = self.tolerance * (10 if "gradient" in what else 1)
         for i, (y, w, s) in enumerate(zip(got, want, sums)):

@@ -50,7 +50,7 @@ def binary(rng):
         condition = rng.random(np.broadcast_shapes(x.shape, y.shape)) < 0.5
         call, reference = (lambda *xs: lm.ops.where(condition, *xs)), (lambda *xs: np.where(condition, *xs))
     else:
-        call, reference = getattr(lm.ops, op), NAMES[op].reference
+        call, reference = getattr(lm.ops, op), NUMPY.get(op) or NAMES[op].reference
     terms = math.prod(form)
     return Case(
         f"{op} {x.shape}, {y.shape}",
@@ -126,4 +126,9 @@ def _cut(rng, n):
     return slice(*ends, step) if step > 0 else slice(ends[1] if chance(rng) else None, ends[0], step)
 
 
-NUMPY = {"getitem": lambda x, i: x[i], "reshape": lambda x, s: x.reshape(s)}
+# floor_divide rounds the quotient, where NumPy's subtracts the remainder first: they differ at infinity.
+NUMPY = {
+    "floor_divide": lambda x, y: np.floor(x / y),
+    "getitem": lambda x, i: x[i],
+    "reshape": lambda x, s: x.reshape(s),
+}

@@ -6,14 +6,48 @@ from dataclasses import dataclass
 import numpy as np
 
 import lamina as lm
+from lamina import optimizers
 
-from ..optimizers.test_rules import RULES, SHARED, reference
+from ..optimizers import test_rules
+from ..optimizers.test_rules import SHARED, Moments, reference
 from .check import THREADS, same_on_all
 from .sizes import chance, pick, shape
 
 
+class Sgd:
+    def __init__(self, shape, momentum=0.0, nesterov=False):
+        self.momentum, self.nesterov, self.m = momentum, nesterov, 0.0
+
+    def __call__(self, p, g, lr, t):
+        self.m = self.momentum * self.m - lr * g
+        return p + (self.momentum * self.m - lr * g if self.nesterov else self.m)
+
+
+class Adam(Moments):
+    def __init__(self, shape, amsgrad=False):
+        super().__init__(shape)
+        self.amsgrad, self.top = amsgrad, 0.0
+
+    def __call__(self, p, g, lr, t):
+        self.take(g)
+        self.top = np.maximum(self.top, self.v)
+        alpha = lr * np.sqrt(1 - self.b2**t) / (1 - self.b1**t)
+        return p - alpha * self.m / (np.sqrt(self.top if self.amsgrad else self.v) + self.epsilon)
+
+
+RULES = test_rules.RULES | {
+    "sgd": (lambda **k: optimizers.SGD(0.01, **k), Sgd),
+    "momentum": (lambda **k: optimizers.SGD(0.01, 0.9, **k), lambda s: Sgd(s, 0.9)),
+    "nesterov": (lambda **k: optimizers.SGD(0.01, 0.9, True, **k), lambda s: Sgd(s, 0.9, True)),
+    "adam": (lambda **k: optimizers.Adam(0.01, **k), Adam),
+    "amsgrad": (lambda **k: optimizers.Adam(0.01, amsgrad=True, **k), lambda s: Adam(s, True)),
+}
+
+
 @dataclass
 class Rule:
+    """A rule's steps from given parameters and gradients; checked and named as a `Case` is."""
+
     text: str
     name: str
     shared: dict
