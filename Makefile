@@ -1,5 +1,6 @@
 # make demo   a virtual environment, the wheel, and LeNet trained on real images
 # make test   the same set-up, then every test
+# make test-long   hours: 10^5 random configurations and all 2^32 floats on every instruction set
 # make lint   ruff, mypy, clang-format
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,7 +11,7 @@ CMAKE = $(BIN)/cmake
 # The sources that the installed wheel was built from; a change rebuilds it.
 SOURCES = $(shell git ls-files pyproject.toml CMakeLists.txt cmake cpp python 2>/dev/null)
 
-.PHONY: demo test test-python test-isas test-cpp test-openmp test-sanitizers test-qemu bench lint format wheel clean debian
+.PHONY: demo test test-python test-isas test-cpp test-openmp test-sanitizers test-qemu test-long bench lint format wheel clean debian
 
 demo: $(VENV)/installed
 	$(PIP) "matplotlib>=3.6"
@@ -73,6 +74,10 @@ test-sanitizers: debian $(VENV)/tools
 # The baseline row on a processor that has nothing more: needs qemu-user.
 test-qemu: $(VENV)/installed
 	LAMINA_ISA=baseline LAMINA_NUM_THREADS=2 qemu-x86_64 -cpu Nehalem $(BIN)/python -m pytest -q tests/ops -p no:cacheprovider
+
+# Not a part of `make test`: see CONTRIBUTING.md.
+test-long: $(VENV)/installed
+	$(BIN)/python -m tests.long --jobs $(JOBS)
 
 bench: $(VENV)/installed
 	$(PIP) "torch==2.13.0"

@@ -4,5 +4,10 @@ from lamina import _core
 
 BUILT = ("baseline", "avx2", "avx512", "amx")
 
+
+def runnable():
+    return [isa for isa in BUILT if isa in _core.supported_isas()]
+
+
 if __name__ == "__main__":
-    print(*[isa for isa in BUILT if isa in _core.supported_isas() and isa != _core.isa()])
+    print(*[isa for isa in runnable() if isa != _core.isa()])

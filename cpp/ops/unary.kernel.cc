@@ -55,7 +55,7 @@ struct cos_op {
 struct elu_op {  // s = y: for x <= 0, f' = alpha exp(x) = y + alpha
   template <class V>
   static V forward(V x, V alpha) {
-    return select(x > V(0), x, alpha * expm1(x));
+    return select(x > V(0), x, scaled_expm1(x, alpha));
   }
   template <class V>
   static V grad(V dy, V y, V alpha) {
@@ -180,6 +180,17 @@ struct rsqrt_op {  // s = y: f' = -y^3 / 2
   template <class V>
   static V grad(V dy, V y, V) {
     return V(-0.5) * dy * (y * y * y);
+  }
+};
+struct selu_op {  // s = y: for x <= 0, f' = scale alpha exp(x) = y + scale alpha
+  static constexpr double kScale = 1.0507009873554805, kScaleAlpha = 1.0507009873554805 * 1.6732632423543772;
+  template <class V>
+  static V forward(V x, V) {
+    return select(x > V(0), V(kScale) * x, scaled_expm1(x, V(kScaleAlpha)));
+  }
+  template <class V>
+  static V grad(V dy, V y, V) {
+    return select(y > V(0), V(kScale) * dy, dy * (y + V(kScaleAlpha)));
   }
 };
 struct sigmoid_op {  // s = y

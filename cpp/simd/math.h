@@ -68,19 +68,22 @@ LAMINA_INLINE VecF expm1_reduced(VecF r) {
   return fma(polynomial(r, kQ), r * r, r);
 }
 
-// e^x - 1 for -17.5 <= x <= 89: 2^n (e^r - 1) + (2^n - 1), with 2^(n-1) in its place so that n = 128 does not
-// overflow.
-LAMINA_INLINE VecF expm1_bounded(VecF x) {
+// c (e^x - 1) for -17.5 <= x <= 89: 2^n (e^r - 1) + (2^n - 1), with 2^(n-1) in its place so that n = 128 does
+// not overflow.
+LAMINA_INLINE VecF expm1_bounded(VecF x, VecF c = 1.0f) {
   VecF n;
   const VecF p = expm1_reduced(reduce_ln2(x, n));
   const VecF half = bit_cast<float>((to_int(n) + 126) << 23);
-  const VecF r = fma(half, p, half - 0.5f);
+  const VecF r = fma(half * c, p, (half - 0.5f) * c);
   return r + r;
 }
 
-LAMINA_INLINE VecF expm1(VecF x) {
-  return copysign(expm1_bounded(clamp(x, -17.5f, 89.0f)), x);  // the sign of -0
+// c (e^x - 1), rounded once at the end. Below 2^-24 that is c x, which keeps the sign of -0 and numbers whose
+// half would be flushed to 0.
+LAMINA_INLINE VecF scaled_expm1(VecF x, VecF c) {
+  return select(abs(x) < 0x1p-24f, c * x, expm1_bounded(clamp(x, -17.5f, 89.0f), c));
 }
+LAMINA_INLINE VecF expm1(VecF x) { return scaled_expm1(x, 1.0f); }
 
 // x = 2^e (1 + f) with sqrt(1/2) <= 1 + f < sqrt(2), for positive normal x.
 LAMINA_INLINE VecI split_exponent(VecF x, VecF& f) {
@@ -165,6 +168,7 @@ LAMINA_INLINE VecD exp(VecD x) {
 LAMINA_INLINE VecD expm1(VecD x) {
   return map_lanes(x, [](double v) { return __builtin_expm1(v); });
 }
+LAMINA_INLINE VecD scaled_expm1(VecD x, VecD c) { return c * expm1(x); }
 LAMINA_INLINE VecD log(VecD x) {
   return map_lanes(x, [](double v) { return __builtin_log(v); });
 }
