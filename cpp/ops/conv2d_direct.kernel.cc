@@ -8,10 +8,10 @@
 namespace lamina {
 namespace {
 
-constexpr int kNv = 2;                             // vectors per panel
+constexpr int kNv = 2;                                 // vectors per panel
 constexpr int kMr = kVecRegisters == 32 ? 14 : 6;      // 28 + 2 + 1 of 32 registers, or 12 + 2 + 1 of 16
 constexpr int kMrSmall = kVecRegisters == 32 ? 6 : 3;  // for what a rectangle leaves over
-constexpr int kChunk = 256;                        // pixels per packed piece of dy (<= 32 KB)
+constexpr int kChunk = 256;                            // pixels per packed piece of dy (<= 32 KB)
 
 // acc[i][v] += sum_k a[rows[i] + steps[k]] * b[k][v]
 template <class T, int NV, int MR>

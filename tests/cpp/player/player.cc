@@ -159,7 +159,8 @@ class Player {
     const Tensor view = read_tensor();
     const double rtol = read<double>();
     std::vector<double> want(read<uint64_t>());
-    in_.read(reinterpret_cast<char*>(want.data()), static_cast<std::streamsize>(want.size() * sizeof(double)));
+    in_.read(reinterpret_cast<char*>(want.data()),
+             static_cast<std::streamsize>(want.size() * sizeof(double)));
     if (broken_) return;
     ++checks_;
     const Tensor got = contiguous(cast(view, DType::kFloat64));
@@ -169,7 +170,8 @@ class Player {
     bool good = got.size() == static_cast<int64_t>(want.size());
     for (size_t i = 0; good && i < want.size(); ++i) {
       const double g = got.data<double>()[i], w = want[i];
-      if (std::isfinite(w) ? std::abs(g - w) <= rtol * (scale + std::abs(w)) : g == w || (g != g && w != w)) continue;
+      if (std::isfinite(w) ? std::abs(g - w) <= rtol * (scale + std::abs(w)) : g == w || (g != g && w != w))
+        continue;
       std::ostringstream text;
       text.precision(17);
       text << label << '[' << i << "] = " << g << ", expected " << w << " within " << rtol << " of " << scale;

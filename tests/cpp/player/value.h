@@ -20,7 +20,9 @@ namespace player {
 struct Value {
   using List = std::vector<Value>;
   using Map = std::map<std::string, double>;
-  std::variant<std::monostate, bool, int64_t, double, std::string, List, Map, lamina::Tensor, lamina::Conv2dWindow> v;
+  std::variant<std::monostate, bool, int64_t, double, std::string, List, Map, lamina::Tensor,
+               lamina::Conv2dWindow>
+      v;
 
   bool is_none() const { return v.index() == 0; }
 };
