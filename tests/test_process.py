@@ -77,10 +77,8 @@ def test_python_threads_share_the_library():
     assert not wrong
 
 
-@pytest.mark.parametrize("isa", ["sse9", "neon", "avx2"])
+@pytest.mark.parametrize("isa", ["sse9", "avx2" if "neon" in lm._core.supported_isas() else "neon"])
 def test_an_unknown_instruction_set_is_an_error(isa):
-    if isa in lm._core.supported_isas():
-        pytest.skip("this machine has it")
     done = run("import lamina as lm; lm.ops.exp(1.0)", LAMINA_ISA=isa)
     assert done.returncode != 0 and "LAMINA_ISA" in done.stderr and lm._core.supported_isas()[0] in done.stderr
 
