@@ -11,7 +11,8 @@ CMAKE = $(BIN)/cmake
 # The sources that the installed wheel was built from; a change rebuilds it.
 SOURCES = $(shell git ls-files pyproject.toml CMakeLists.txt cmake cpp python 2>/dev/null)
 
-.PHONY: demo test test-python test-isas test-cpp test-openmp test-sanitizers test-qemu test-long bench lint format wheel clean debian
+.PHONY: demo test test-python test-isas build-pool test-cpp test-openmp test-sanitizers test-qemu test-arm test-long \
+  bench lint format wheel clean debian debian-emulators
 
 demo: $(VENV)/installed
 	$(PIP) "matplotlib>=3.6"
@@ -39,8 +40,14 @@ test-isas: $(VENV)/installed
 # Libraries for C++ tests and microbenchmarks come from Debian.
 debian:
 	@if [ ! -e /usr/include/gtest/gtest.h ] || [ ! -e /usr/include/benchmark/benchmark.h ]; then \
-	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq libgtest-dev libbenchmark-dev; \
+	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq libgtest-dev libbenchmark-dev >/dev/null; \
 	  else echo "C++ tests need GoogleTest and Google Benchmark: apt install libgtest-dev libbenchmark-dev"; exit 1; fi; fi
+
+# Emulators and the cross compiler come from Debian too.
+debian-emulators: debian
+	@if ! command -v qemu-aarch64 >/dev/null || ! command -v aarch64-linux-gnu-g++ >/dev/null; then \
+	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq qemu-user g++-aarch64-linux-gnu >/dev/null; \
+	  else echo "Emulated tests need: apt install qemu-user g++-aarch64-linux-gnu"; exit 1; fi; fi
 
 $(VENV)/tools: | $(VENV)/bin/python
 	$(PIP) "cmake>=3.24,<4" ninja "pybind11>=2.13"
@@ -50,9 +57,11 @@ CONFIGURE = $(CMAKE) -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja 
   -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir) -DPython_EXECUTABLE=$(abspath $(BIN))/python
 TEST_CPP = $(abspath $(BIN))/ctest --output-on-failure -j $(JOBS) --test-dir
 
-test-cpp: debian $(VENV)/tools
+build-pool: debian $(VENV)/tools
 	$(CONFIGURE) -B build/pool -DLAMINA_OPENMP=OFF -DLAMINA_PYTHON=OFF -DLAMINA_BENCHMARKS=ON
 	$(CMAKE) --build build/pool -j $(JOBS)
+
+test-cpp: build-pool
 	$(TEST_CPP) build/pool
 	LAMINA_ISA=baseline $(TEST_CPP) build/pool
 
@@ -71,9 +80,29 @@ test-sanitizers: debian $(VENV)/tools
 	$(CMAKE) --build build/sanitized -j $(JOBS)
 	$(TEST_CPP) build/sanitized
 
-# The baseline row on a processor that has nothing more: needs qemu-user.
-test-qemu: $(VENV)/installed
-	LAMINA_ISA=baseline LAMINA_NUM_THREADS=2 qemu-x86_64 -cpu Nehalem $(BIN)/python -m pytest -q tests/ops -p no:cacheprovider
+# What every op row calls and what must come out, for the player of tests/cpp, which needs no Python.
+build/rows.bin: $(VENV)/installed $(shell git ls-files 'tests/*.py' 2>/dev/null)
+	mkdir -p build && $(BIN)/python -m tests.dump_rows $@
+
+# Under an emulator /proc/cpuinfo is the host's, and qemu-user itself falls over forks beside running threads.
+EMULATED = --gtest_brief=1 --gtest_filter=-Cpu.FeaturesAreThoseOfTheKernel:Parallel.ForkedChildWorks:Allocator.ForkedChildCanAllocate
+
+# The baseline row on a processor that has nothing more: C++ tests, op rows, a few of them from Python, and the bits of
+# training.
+NEHALEM = LAMINA_NUM_THREADS=2 qemu-x86_64 -cpu Nehalem
+test-qemu: debian-emulators build-pool build/rows.bin
+	$(NEHALEM) build/pool/tests/cpp/lamina_tests $(EMULATED)
+	$(NEHALEM) build/pool/tests/cpp/lamina_player build/rows.bin
+	$(NEHALEM) $(BIN)/python -m pytest -q -p no:cacheprovider tests/ops/test_rows.py \
+	  -k "(tanh or softmax or matmul or max_pool) and (values or views or errors)"
+	test "$$($(NEHALEM) $(BIN)/python -m tests.bits 3)" = "$$(LAMINA_ISA=baseline $(BIN)/python -m tests.bits 3)"
+
+# The same on AArch64, cross-built and static.
+test-arm: debian-emulators $(VENV)/tools build/rows.bin
+	$(CONFIGURE) -B build/arm -DCMAKE_TOOLCHAIN_FILE=cmake/aarch64.cmake -DLAMINA_OPENMP=OFF -DLAMINA_PYTHON=OFF
+	$(CMAKE) --build build/arm -j $(JOBS)
+	LAMINA_NUM_THREADS=2 qemu-aarch64 build/arm/tests/cpp/lamina_tests $(EMULATED)
+	LAMINA_NUM_THREADS=2 qemu-aarch64 build/arm/tests/cpp/lamina_player build/rows.bin
 
 # Not a part of `make test`: see CONTRIBUTING.md.
 test-long: $(VENV)/installed

@@ -85,7 +85,7 @@ constexpr Isa kRows[] = {Isa::baseline, Isa::avx2, Isa::avx512, Isa::avx512_bf16
 #elif defined(__aarch64__)
 
 std::vector<Feature> detect() { return {{"asimd", Isa::neon, true}}; }  // part of every AArch64
-constexpr Isa kRows[] = {Isa::baseline, Isa::neon};
+constexpr Isa kRows[] = {Isa::neon};
 
 #else
 

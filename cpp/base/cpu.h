@@ -9,11 +9,12 @@ namespace lamina {
 
 // Rows of cmake/isa.cmake, best last within one architecture; a kernel file without a row falls back to the
 // next.
-//   baseline     x86-64-v2, or plain AArch64
+//   baseline     x86-64-v2; the plain instruction set on machines not named here
 //   avx2         x86-64-v3: AVX2, FMA, BMI1, BMI2, F16C, LZCNT, MOVBE
 //   avx512       x86-64-v4: AVX-512 F, BW, DQ, VL, CD
 //   avx512_bf16  + AVX512-VNNI, AVX512-BF16
 //   amx          + AMX tile, bf16, int8, and the kernel's permission to use tile data
+//   neon         AArch64, the only row there
 enum class Isa { baseline, avx2, avx512, avx512_bf16, amx, neon };
 
 const char* isa_name(Isa isa);

@@ -9,13 +9,13 @@ namespace lamina {
 namespace {
 
 constexpr int kNv = 2;  // vectors per panel
-// Pixels (or taps) per tile: 28 + 2 + 1 of 32 registers, or 12 + 2 + 1 of 16. Of one vector as many as there
-// are registers for their addresses: a second load for each would take as long as the products.
-constexpr int kMrOne = kVecBytes == 64 ? 9 : 6, kMrTwo = kVecBytes == 64 ? 14 : 6;
+// Pixels (or taps) per tile: 28 + 2 + 1 of 32 registers, or 12 + 2 + 1 of 16. Of one vector as many as x86
+// has registers for their addresses: a second load for each would take as long as the products.
+constexpr int kMrTwo = kVecRegisters == 32 ? 14 : 6, kMrOne = kVecBytes == 64 ? 9 : kMrTwo;
 template <int NV>
 constexpr int kMr = NV == 1 ? kMrOne : kMrTwo;
-constexpr int kMrSmall = kVecBytes == 64 ? 6 : 3;  // for what a rectangle leaves over
-constexpr int kChunk = 256;                        // pixels per packed piece of dy (<= 32 KB)
+constexpr int kMrSmall = kVecRegisters == 32 ? 6 : 3;  // for what a rectangle leaves over
+constexpr int kChunk = 256;                            // pixels per packed piece of dy (<= 32 KB)
 
 // acc[i][v] += sum_k a[rows[i] + steps[k]] * b[k][v]
 template <class T, int NV, int MR>

@@ -7,7 +7,6 @@
 namespace lamina {
 namespace {
 
-constexpr int kRegisters = kVecBytes == 64 ? 32 : 16;
 // Few filters: half a vector; more fill one well enough.
 template <class T>
 constexpr int kFew = Vec<T>::kLanes / 2;
@@ -15,10 +14,10 @@ constexpr int kRow = 8;  // elements a pixel gets on its way between pixels and 
 // Vectors of pixels at a time, beside one vector of weights and the pixels themselves.
 constexpr int at_most(int most, int n) { return n < most ? n : most; }
 template <int F>
-constexpr int kPixels = at_most(8, (kRegisters - 1) / (F + 1));
+constexpr int kPixels = at_most(8, (kVecRegisters - 1) / (F + 1));
 // Taps at a time in the weight gradient, beside one vector of pixels and F of dz.
 template <int F>
-constexpr int kTaps = at_most(12, (kRegisters - 1 - F) / F);
+constexpr int kTaps = at_most(12, (kVecRegisters - 1 - F) / F);
 
 // Pixels of `channels` <= kRow elements, `step` apart and before `end`, into rows of kRow; what is left of a
 // row may be any numbers.

@@ -9,9 +9,9 @@
 namespace lamina {
 namespace {
 
-// Accumulators + one row of B + one broadcast of A fill the 32 (AVX-512) or 16 registers; 14 x 2 needs 16
-// loads for 28 multiply-adds. Without fma the product needs a register of its own.
-#if LAMINA_VEC_BYTES == 64
+// Accumulators + one row of B + one broadcast of A fill the 32 (AVX-512, NEON) or 16 registers; 14 x 2 needs
+// 16 loads for 28 multiply-adds. Without fma the product needs a register of its own.
+#if LAMINA_VEC_REGISTERS == 32
 constexpr int kRows = 14, kDirectRows = 11, kFewRows = 4;
 #elif LAMINA_VEC_BYTES == 32
 constexpr int kRows = 6, kDirectRows = 6, kFewRows = 3;

@@ -23,11 +23,17 @@
 #else
 #define LAMINA_VEC_BYTES 16
 #endif
+#if LAMINA_VEC_BYTES == 64 || defined(LAMINA_ROW_neon)
+#define LAMINA_VEC_REGISTERS 32
+#else
+#define LAMINA_VEC_REGISTERS 16
+#endif
 
 namespace lamina {
 namespace {
 
 constexpr int kVecBytes = LAMINA_VEC_BYTES;
+constexpr int kVecRegisters = LAMINA_VEC_REGISTERS;
 
 using RawF = float __attribute__((vector_size(LAMINA_VEC_BYTES)));
 using RawD = double __attribute__((vector_size(LAMINA_VEC_BYTES)));
@@ -68,6 +74,8 @@ constexpr bool kIsFloat<double> = true;
 #include "vec_avx512.h"
 #elif LAMINA_VEC_BYTES == 32
 #include "vec_avx2.h"
+#elif defined(LAMINA_ROW_neon)
+#include "vec_neon.h"
 #else
 #include "vec_portable.h"
 #endif

@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -139,6 +140,7 @@ TEST_F(Allocator, RefusalDropsTheCacheAndTriesAgain) {
     const rlim_t limit = pages * sysconf(_SC_PAGESIZE) + (160u << 20);
     const rlimit cap = {limit, limit};
     setrlimit(RLIMIT_AS, &cap);
+    if (mmap(nullptr, limit, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED) _exit(77);
     const size_t first = 96u << 20, second = 112u << 20;
     deallocate(allocate(first), first);
     if (allocator_stats().cached != first) _exit(1);
@@ -154,6 +156,7 @@ TEST_F(Allocator, RefusalDropsTheCacheAndTriesAgain) {
   int status = -1;
   ASSERT_EQ(waitpid(child, &status, 0), child);
   EXPECT_TRUE(WIFEXITED(status));
+  if (WEXITSTATUS(status) == 77) GTEST_SKIP() << "address space has no limit here (an emulator)";
   EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 

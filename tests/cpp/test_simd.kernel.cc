@@ -98,7 +98,11 @@ constexpr SimdTests::Math kMath[] = {
 
 // Lambdas in the initialiser of an exported object would be weak symbols; here they are internal.
 constexpr SimdTests kTests = {
-    .fused = kVecBytes > 16,
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+    .fused = true,
+#else
+    .fused = false,
+#endif
     .f32 = vec_tests<float>(),
     .f64 = vec_tests<double>(),
     .i32 = vec_tests<int32_t>(),
