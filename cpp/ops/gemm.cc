@@ -8,6 +8,7 @@
 #include "base/parallel.h"
 #include "base/rounding.h"
 #include "ops/dispatch.h"
+#include "ops/gemm_dots.h"
 #include "ops/gemm_split.h"
 
 namespace lamina {
@@ -53,6 +54,7 @@ struct Plan {
   int32_t rows, cols;
   bool pack_a, pack_b;
   bool splits;  // made of parts: gemm_split.h has the rest
+  bool dots;    // made of dot products: gemm_dots.h has the rest
   size_t item, b_bytes, slice_bytes, part_bytes, total_bytes;
 };
 
@@ -88,8 +90,9 @@ Plan make_plan(const GemmArgs& g) {
   p.part_bytes = p.slices > 1 ? align_bytes(g.m * g.n, p.item) : 0;
   const GemmArgs slice = slice_of(g, p.slice_k);
   p.splits = gemm_splits(slice);
-  if (p.splits) {
-    p.slice_bytes = align64(gemm_split_scratch_bytes(slice));
+  p.dots = !p.splits && gemm_is_dots(slice);
+  if (p.splits || p.dots) {
+    p.slice_bytes = align64(p.dots ? gemm_dots_scratch_bytes(slice) : gemm_split_scratch_bytes(slice));
     p.total_bytes = static_cast<size_t>(p.slices) * (p.slice_bytes + p.part_bytes);
     return p;
   }
@@ -205,6 +208,16 @@ struct Blocks {
 // The product over k in [k_begin, k_end), `scratch` of slice_bytes.
 void multiply(const GemmArgs& g, const Plan& p, const void* a, const void* b, const void* bias, void* c,
               int64_t c_row, int64_t k_begin, int64_t k_end, bool accumulate, bool finish, void* scratch) {
+  if (p.dots) {
+    GemmArgs slice = slice_of(g, k_end - k_begin);
+    slice.c_row = c_row;
+    slice.accumulate = accumulate;
+    gemm_dots_run(slice, at(a, k_begin * g.a_col, p.item), at(b, k_begin * g.b_row, p.item), c, scratch);
+    if (finish && (bias || g.activation != Activation::none)) {
+      p.kernels->finish(g.activation, bias, c, c_row, g.m, g.n);
+    }
+    return;
+  }
   if (p.splits) {
     GemmArgs slice = slice_of(g, k_end - k_begin);
     slice.c_row = c_row;
@@ -271,6 +284,7 @@ void set_matmul_precision(MatmulPrecision value) { precision.store(value, std::m
 
 double gemm_cost(const GemmArgs& g) {
   if (g.k > 0 && gemm_splits(g)) return 30 + gemm_split_cost(g);
+  if (g.k > 0 && gemm_is_dots(g)) return 30 + gemm_dots_cost(g);
   const double multiply_adds = static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k);
   return 30 + cost_of(multiply_adds, gemm_kernels_of(g.dtype));
 }

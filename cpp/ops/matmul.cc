@@ -224,10 +224,10 @@ GemmArgs gemm_args(const Tensor& a, const Tensor& b) {
           .c_row = b.dim(j + 1)};
 }
 
-void launch_product(const GemmArgs& gemm, const Tensor& a, const Tensor& b, const Tensor& y) {
-  MatmulArgs args;
-  args.gemm = gemm;
-  launch<run_matmul>("matmul", args, {&a, &b}, {&y}, gemm_scratch_bytes(gemm), {.flops = gemm_flops(gemm)});
+void launch_product(const Tensor& a, const Tensor& b, const Tensor& y) {
+  const DenseArgs args{gemm_args(a, b), false};
+  launch<run_dense>("matmul", args, {&a, &b}, {&y}, gemm_scratch_bytes(args.gemm),
+                    {.flops = gemm_flops(args.gemm)});
 }
 
 }  // namespace
@@ -240,12 +240,18 @@ Tensor matmul(const Tensor& x1, const Tensor& x2) {
   }
   if (x1.dtype() != dtype) return matmul(cast(x1, dtype), x2);
   if (x2.dtype() != dtype) return matmul(x1, cast(x2, dtype));
+  if (is_floating(dtype) && x1.rank() == 2 && x2.rank() == 2 && x1.dim(1) == x2.dim(0) && !x1.is_symbolic() &&
+      !x2.is_symbolic()) {  // in small products every copy of a shape counts
+    const Tensor y = Tensor::empty({x1.dim(0), x2.dim(1)}, dtype);
+    launch_product(x1, x2, y);
+    return y;
+  }
   const Operands o = meet(x1, x2);
   Tensor y = Tensor::like(o.y, dtype, x1, x2);
   if (y.is_symbolic()) return y;
   if (is_floating(dtype) && o.b.rank() == 2 && o.a.rank() > 1) {
     const Tensor a = flatten_rows(o.a);  // one product for the whole batch
-    launch_product(gemm_args(a, o.b), a, o.b, y);
+    launch_product(a, o.b, y);
     return y;
   }
   MatmulArgs args;

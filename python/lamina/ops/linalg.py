@@ -44,10 +44,11 @@ def matmul(x1, x2):
         >>> lm.ops.matmul([[1.0, 2.0]], [[3.0], [4.0]]).numpy()
         array([[11.]], dtype=float32)
     """
-    x1, x2 = tensor(x1), tensor(x2)
+    if not (isinstance(x1, Tensor) and isinstance(x2, Tensor)):
+        x1, x2 = tensor(x1), tensor(x2)
     core1, core2 = x1._core, x2._core
     y = _core.matmul(core1, core2)
-    if not mode.enabled or (x1._source is None and x2._source is None):
+    if (x1._source is None and x2._source is None) or not mode.enabled:
         return Tensor(y)
     if core1.dtype != core2.dtype:
         return matmul(cast(x1, y.dtype), cast(x2, y.dtype))
