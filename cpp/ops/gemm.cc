@@ -10,6 +10,7 @@
 #include "ops/dispatch.h"
 #include "ops/gemm_dots.h"
 #include "ops/gemm_split.h"
+#include "ops/gemm_tiles.h"
 
 namespace lamina {
 
@@ -58,10 +59,13 @@ struct Plan {
   size_t item, b_bytes, slice_bytes, part_bytes, total_bytes;
 };
 
+// Types that only tiles multiply; matmul.cc asks whether there are any.
+bool of_tiles(DType dtype) { return dtype == DType::kBFloat16 || dtype == DType::kInt8; }
+
 // Strides along axes of one element mean nothing: 1 lets them be read in place.
 GemmArgs with_unit_strides(GemmArgs g) {
   if (g.m == 1) g.a_row = 1;
-  if (g.k == 1) g.a_col = 1;
+  if (g.k == 1) g.a_col = g.b_row = 1;
   if (g.n == 1) g.b_col = 1;
   return g;
 }
@@ -276,6 +280,7 @@ size_t gemm_scratch_bytes(const GemmArgs& g) {
   int64_t bound = 0;
   check(!__builtin_mul_overflow(g.m + 256, g.n + 256, &bound) && bound < int64_t{1} << 56, "matmul",
         "the product does not fit memory. Received: m=", g.m, ", n=", g.n, ", k=", g.k, ".");
+  if (of_tiles(g.dtype)) return gemm_tiles_scratch_bytes(g);
   return make_plan(with_unit_strides(g)).total_bytes;
 }
 
@@ -283,6 +288,7 @@ MatmulPrecision matmul_precision() { return precision.load(std::memory_order_rel
 void set_matmul_precision(MatmulPrecision value) { precision.store(value, std::memory_order_relaxed); }
 
 double gemm_cost(const GemmArgs& g) {
+  if (of_tiles(g.dtype)) return 100 + gemm_tiles_cost(g);
   if (g.k > 0 && gemm_splits(g)) return 30 + gemm_split_cost(g);
   if (g.k > 0 && gemm_is_dots(g)) return 30 + gemm_dots_cost(g);
   const double multiply_adds = static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k);
@@ -291,8 +297,9 @@ double gemm_cost(const GemmArgs& g) {
 
 void gemm_run(const GemmArgs& args, const void* a, const void* b, const void* bias, void* c, void* scratch) {
   if (args.m == 0 || args.n == 0) return;
-  if (args.k == 0) return finish_only(args, bias, c);
   const GemmArgs g = with_unit_strides(args);
+  if (of_tiles(g.dtype)) return gemm_tiles_run(g, a, b, c, scratch);
+  if (args.k == 0) return finish_only(args, bias, c);
   const Plan p = make_plan(g);
   if (p.slices == 1) return multiply(g, p, a, b, bias, c, g.c_row, 0, g.k, g.accumulate, true, scratch);
 

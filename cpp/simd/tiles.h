@@ -46,12 +46,22 @@ LAMINA_INLINE void tile_load(const void* p, int64_t step = 64) {
   __asm__ volatile("tileloadd (%1,%2,1), %%tmm%c0" ::"i"(t), "r"(p), "r"(step) : "memory");
 }
 template <int t>
-LAMINA_INLINE void tile_store(void* p) {
-  __asm__ volatile("tilestored %%tmm%c0, (%1,%2,1)" ::"i"(t), "r"(p), "r"(int64_t{64}) : "memory");
+LAMINA_INLINE void tile_store(void* p, int64_t step = 64) {
+  __asm__ volatile("tilestored %%tmm%c0, (%1,%2,1)" ::"i"(t), "r"(p), "r"(step) : "memory");
 }
 template <int c, int a, int b>
 LAMINA_INLINE void tile_dot_bf16() {
   __asm__ volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(c), "i"(a), "i"(b));
+}
+// int32 C[i][j] += sum_k a[i][k] b[k][j] modulo 2^32, a [16][64] and b [16][16][4] int8.
+template <int c, int a, int b>
+LAMINA_INLINE void tile_dot_int8() {
+  __asm__ volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(c), "i"(a), "i"(b));
+}
+
+// n <= 16 bytes as the low bytes of words.
+LAMINA_INLINE VecI load_bytes(const int8_t* p, int n) {
+  return RawI(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(raw_first<int32_t>(n), p)));
 }
 
 }  // namespace
