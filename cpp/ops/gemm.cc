@@ -280,7 +280,7 @@ size_t gemm_scratch_bytes(const GemmArgs& g) {
   int64_t bound = 0;
   check(!__builtin_mul_overflow(g.m + 256, g.n + 256, &bound) && bound < int64_t{1} << 56, "matmul",
         "the product does not fit memory. Received: m=", g.m, ", n=", g.n, ", k=", g.k, ".");
-  if (of_tiles(g.dtype)) return gemm_tiles_scratch_bytes(g);
+  if (of_tiles(g.dtype)) return gemm_tiles_scratch_bytes(with_unit_strides(g));
   return make_plan(with_unit_strides(g)).total_bytes;
 }
 

@@ -14,23 +14,30 @@ LAMINA_OPTIONAL_KERNELS(GemmTilesKernels, gemm_tiles_kernels)
 
 namespace {
 
-constexpr int64_t kBlockN = 512;   // with block_bytes of K: B in 1 MB of L2
-constexpr int64_t kBlockM = 2048;  // rows of sums in memory, where K takes several blocks
+constexpr int64_t kBytesOfB = 1 << 20;  // of all K for a block of columns: stays in L2
+constexpr int64_t kBlockM = 2048;       // rows of A packed at a time
+// Items handed to threads are a panel of A by a block of columns; narrower where there are fewer than
+// kMinItems.
+constexpr int64_t kMinItems = 8, kMinColumns = 128;
 // Nanoseconds: a byte of A by a column (0.4 ps a bfloat16 operation), packing a byte, storing a result.
 constexpr double kProductCost = 0.0004, kPackCost = 0.05, kResultCost = 0.1;
 
 struct Cut {
-  int64_t item, block_k, block_n, block_m, sums_row;
-  size_t packed_bytes, sums_bytes;
+  int64_t item, panel_bytes, block_n, block_m, tile_n;
+  size_t b_bytes, a_bytes;
 
-  explicit Cut(const GemmArgs& g) : item(static_cast<int64_t>(itemsize(g.dtype))) {
-    const int64_t most = gemm_tiles_kernels()->block_bytes / item, unit = kTilesUnitBytes / item;
-    block_k = round_up(ceil_div(g.k, ceil_div(g.k, most)), unit);
-    block_n = std::min(kBlockN, round_up(g.n, kTilesPanel));
+  explicit Cut(const GemmArgs& g)
+      : item(static_cast<int64_t>(itemsize(g.dtype))), panel_bytes(tiles_panel_bytes(g.k, item)) {
+    const int64_t most =
+        std::clamp<int64_t>(kBytesOfB / panel_bytes * kTilesPanel, kTilesPanel, kTilesColumns);
+    block_n = std::min(most, round_up(g.n, kTilesPanel));
     block_m = std::min(kBlockM, round_up(g.m, kTilesPanel));
-    sums_row = block_n;
-    packed_bytes = static_cast<size_t>(block_n / kTilesPanel * tiles_panel_bytes(block_k, item));
-    sums_bytes = block_k < g.k ? static_cast<size_t>(block_m * sums_row) * 4 : 0;
+    tile_n = block_n;
+    while (tile_n > kMinColumns && ceil_div(block_m, kTilesPanel) * ceil_div(block_n, tile_n) < kMinItems) {
+      tile_n = round_up(tile_n / 2, kTilesPanel);
+    }
+    b_bytes = static_cast<size_t>(block_n / kTilesPanel * panel_bytes);
+    a_bytes = g.a_col == 1 ? 0 : static_cast<size_t>(block_m / kTilesPanel * panel_bytes);
   }
 };
 
@@ -46,8 +53,9 @@ bool gemm_has_tiles(DType dtype) {
 }
 
 size_t gemm_tiles_scratch_bytes(const GemmArgs& g) {
+  if (g.k == 0) return 0;
   const Cut cut(g);
-  return cut.packed_bytes + cut.sums_bytes;
+  return cut.b_bytes + cut.a_bytes;
 }
 
 double gemm_tiles_cost(const GemmArgs& g) {
@@ -65,45 +73,43 @@ void gemm_tiles_run(const GemmArgs& g, const void* a, const void* b, void* c, vo
   }
   const GemmTilesTypeKernels& kernels = kernels_of(g.dtype);
   const Cut cut(g);
-  const int64_t item = cut.item;
-  char *packed = static_cast<char*>(scratch), *sums = packed + cut.packed_bytes;
+  const int64_t item = cut.item, unit = kTilesUnitBytes / item, panel_bytes = cut.panel_bytes;
+  const auto at = [item](const void* p, int64_t elements) {
+    return static_cast<const char*>(p) + elements * item;
+  };
+  const auto pack = [&](const char* from, int64_t count, int64_t w_step, int64_t k_step, bool of_a,
+                        char* to) {
+    const double cost = kPackCost * kTilesUnitBytes * static_cast<double>(count);
+    parallel_for(ceil_div(g.k, unit), grain_for(cost), [&](int64_t begin, int64_t end) {
+      kernels.pack({at(from, begin * unit * k_step), to + begin * kTilesUnitBytes * kTilesPanel, count,
+                    std::min(g.k, end * unit) - begin * unit, w_step, k_step, panel_bytes, of_a});
+    });
+  };
+  char *packed_b = static_cast<char*>(scratch),
+       *packed_a = cut.a_bytes > 0 ? packed_b + cut.b_bytes : nullptr;
   for (int64_t jc = 0; jc < g.n; jc += cut.block_n) {
-    const int64_t nc = std::min(cut.block_n, g.n - jc), panels_n = ceil_div(nc, kTilesPanel);
+    const int64_t nc = std::min(cut.block_n, g.n - jc), tiles_n = ceil_div(nc, cut.tile_n);
+    pack(at(b, jc * g.b_col), nc, g.b_col, g.b_row, false, packed_b);
     for (int64_t ic = 0; ic < g.m; ic += cut.block_m) {
       const int64_t mc = std::min(cut.block_m, g.m - ic);
-      for (int64_t pc = 0; pc < g.k; pc += cut.block_k) {
-        const int64_t kc = std::min(cut.block_k, g.k - pc), panel_bytes = tiles_panel_bytes(kc, item);
-        const auto bytes = static_cast<double>(kc * item);
-        if (ic == 0 || cut.block_k < g.k) {
-          const char* from = static_cast<const char*>(b) + (pc * g.b_row + jc * g.b_col) * item;
-          parallel_for(panels_n, grain_for(kPackCost * kTilesPanel * bytes), [&](int64_t begin, int64_t end) {
-            for (int64_t p = begin; p < end; ++p) {
-              const int64_t j = p * kTilesPanel;
-              kernels.pack({from + j * g.b_col * item, packed + p * panel_bytes,
-                            std::min(kTilesPanel, nc - j), kc, g.b_col, g.b_row, false});
-            }
-          });
+      if (packed_a) pack(at(a, ic * g.a_row), mc, g.a_row, g.a_col, true, packed_a);
+      const auto width = static_cast<double>(std::min(nc, cut.tile_n));
+      const double bytes = static_cast<double>(g.k * item);
+      const double cost = kTilesPanel * (bytes * (kProductCost * width + kPackCost) + kResultCost * width);
+      parallel_for(ceil_div(mc, kTilesPanel) * tiles_n, grain_for(cost), [&](int64_t begin, int64_t end) {
+        for (int64_t t = begin; t < end; ++t) {
+          const int64_t p = t / tiles_n, i = p * kTilesPanel, j = t % tiles_n * cut.tile_n;
+          kernels.multiply({.a = at(a, (ic + i) * g.a_row),
+                            .packed_a = packed_a ? packed_a + p * panel_bytes : nullptr,
+                            .packed_b = packed_b + j / kTilesPanel * panel_bytes,
+                            .c = static_cast<char*>(c) + ((ic + i) * g.c_row + jc + j) * out,
+                            .m = std::min(kTilesPanel, mc - i),
+                            .n = std::min(cut.tile_n, nc - j),
+                            .k = g.k,
+                            .a_row = g.a_row,
+                            .c_row = g.c_row});
         }
-        const double cost = kTilesPanel * (bytes * (kProductCost * static_cast<double>(nc) + kPackCost) +
-                                           kResultCost * static_cast<double>(nc));
-        parallel_for(ceil_div(mc, kTilesPanel), grain_for(cost), [&](int64_t begin, int64_t end) {
-          for (int64_t i = begin * kTilesPanel; i < std::min(mc, end * kTilesPanel); i += kTilesPanel) {
-            kernels.multiply({.a = static_cast<const char*>(a) + ((ic + i) * g.a_row + pc * g.a_col) * item,
-                              .packed_b = packed,
-                              .sums = sums + i * cut.sums_row * 4,
-                              .c = static_cast<char*>(c) + ((ic + i) * g.c_row + jc) * out,
-                              .m = std::min(kTilesPanel, mc - i),
-                              .n = nc,
-                              .k = kc,
-                              .a_row = g.a_row,
-                              .a_col = g.a_col,
-                              .c_row = g.c_row,
-                              .sums_row = cut.sums_row,
-                              .first = pc == 0,
-                              .last = pc + kc >= g.k});
-          }
-        });
-      }
+      });
     }
   }
 }

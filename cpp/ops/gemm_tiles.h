@@ -8,8 +8,8 @@
 //   A: row = row of A,       word i = (k = i, i + 16, ...)
 //   B: row = i in 0 .. 15,   words (k = i, i + 16, ...) of 16 columns
 //
-// An element of C is the sum over k in the unit's order, all of K in one register, or block by block with the
-// sums in memory; cut by the sizes alone, so bits do not depend on threads.
+// An element of C is the sum over units of k in order, whatever else is cut, so bits do not depend on
+// threads.
 #pragma once
 
 #include <cstddef>
@@ -28,7 +28,7 @@ size_t gemm_tiles_scratch_bytes(const GemmArgs& args);
 double gemm_tiles_cost(const GemmArgs& args);
 void gemm_tiles_run(const GemmArgs& args, const void* a, const void* b, void* c, void* scratch);
 
-inline constexpr int64_t kTilesPanel = 32;
+inline constexpr int64_t kTilesPanel = 32, kTilesColumns = 512;
 inline constexpr int64_t kTilesUnitBytes = 64;  // of k
 
 // Bytes of one panel over k.
@@ -36,23 +36,24 @@ constexpr int64_t tiles_panel_bytes(int64_t k, int64_t item) {
   return (k * item + kTilesUnitBytes - 1) / kTilesUnitBytes * kTilesUnitBytes * kTilesPanel;
 }
 
-// One panel: `count` rows or columns w, element (w, k) at src[w * w_step + k * k_step], one of the steps 1.
+// Panels of `count` rows or columns w, element (w, k) at src[w * w_step + k * k_step], one of the steps 1;
+// units of k outside, panels inside. Panel p goes to dst + p * panel_bytes.
 struct GemmTilesPack {
   const void* src;
   void* dst;
   int64_t count, k;
   int64_t w_step, k_step;
+  int64_t panel_bytes;
   bool of_a;
 };
 
-// C[m, n] (+)= A[m, k] B[k, n], m at most a panel; k at most block_k. sums: what the blocks of K before gave,
-// and where the result goes if it is not the last; [32 rows][sums_row] of 32-bit words.
+// C[m, n] = A[m, k] B[k, n] for up to kTilesPanel rows and kTilesColumns columns. packed_a: null where A's
+// rows lie along k and are packed here.
 struct GemmTilesBlock {
-  const void *a, *packed_b;
-  void *sums, *c;
+  const void *a, *packed_a, *packed_b;
+  void* c;
   int64_t m, n, k;
-  int64_t a_row, a_col, c_row, sums_row;
-  bool first, last;
+  int64_t a_row, c_row;
 };
 
 struct GemmTilesTypeKernels {
@@ -61,7 +62,6 @@ struct GemmTilesTypeKernels {
 };
 
 struct GemmTilesKernels {
-  int64_t block_bytes;  // of K at a time: items * itemsize
   GemmTilesTypeKernels bf16, int8;
 };
 

@@ -45,9 +45,14 @@ template <int t>
 LAMINA_INLINE void tile_load(const void* p, int64_t step = 64) {
   __asm__ volatile("tileloadd (%1,%2,1), %%tmm%c0" ::"i"(t), "r"(p), "r"(step) : "memory");
 }
+// For what is read once and should leave the first cache to others.
 template <int t>
-LAMINA_INLINE void tile_store(void* p, int64_t step = 64) {
-  __asm__ volatile("tilestored %%tmm%c0, (%1,%2,1)" ::"i"(t), "r"(p), "r"(step) : "memory");
+LAMINA_INLINE void tile_stream(const void* p, int64_t step = 64) {
+  __asm__ volatile("tileloaddt1 (%1,%2,1), %%tmm%c0" ::"i"(t), "r"(p), "r"(step) : "memory");
+}
+template <int t>
+LAMINA_INLINE void tile_store(void* p) {
+  __asm__ volatile("tilestored %%tmm%c0, (%1,%2,1)" ::"i"(t), "r"(p), "r"(int64_t{64}) : "memory");
 }
 template <int c, int a, int b>
 LAMINA_INLINE void tile_dot_bf16() {
@@ -57,6 +62,12 @@ LAMINA_INLINE void tile_dot_bf16() {
 template <int c, int a, int b>
 LAMINA_INLINE void tile_dot_int8() {
   __asm__ volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(c), "i"(a), "i"(b));
+}
+
+// As store_bf16 in one instruction; denormals become zero.
+LAMINA_INLINE void store_rounded(uint16_t* p, VecF a, int n) {
+  _mm256_mask_storeu_epi16(p, static_cast<__mmask16>(raw_first<float>(n)),
+                           __m256i(_mm512_cvtneps_pbh(__m512(a.v))));
 }
 
 // n <= 16 bytes as the low bytes of words.

@@ -1,6 +1,7 @@
 """Products of matrices and vectors, each with its gradient.
 
-Floats multiply in float32 or float64 (float16 and bfloat16 through float32); integers give integers.
+Floats multiply in float32 or float64; float16 and bfloat16 have their sums in float32 and are rounded once. Integers
+give integers.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ def matmul(x1, x2):
         x2: tensor `[..., K, N]` or `[K]`. Leading axes of x1 and x2 broadcast.
 
     Returns:
-        Tensor `[..., M, N]`, without M or N where that operand is a vector. int8 times int8 gives int32;
-        other types meet by Keras' promotion table.
+        Tensor `[..., M, N]`, without M or N where that operand is a vector. int8 times int8 gives int32,
+        bfloat16 times bfloat16 bfloat16, from sums in float32; other types meet by Keras' promotion table.
 
     Raises:
         ValueError: if the inner axes differ, the leading axes do not broadcast, or an operand is a scalar.
