@@ -86,7 +86,9 @@ def test_shapes_follow_numpy(first, second, dtype):
     np.testing.assert_allclose(exact(y), want, rtol=2**-8)
 
 
-@pytest.mark.parametrize("first, second", [((40, 70), (70, 33)), ((7, 5), (3, 5, 4)), ((6,), (6, 3)), ((2, 3, 4), (4, 5))])
+@pytest.mark.parametrize(
+    "first, second", [((40, 70), (70, 33)), ((7, 5), (3, 5, 4)), ((6,), (6, 3)), ((2, 3, 4), (4, 5))]
+)
 def test_bfloat16_gradients(first, second):
     rng = np.random.default_rng(2)
     a, b = (ops.cast(rng.standard_normal(shape).astype(np.float32), "bfloat16") for shape in (first, second))
