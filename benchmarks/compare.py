@@ -23,7 +23,7 @@ def title(result):
         "model": lambda: case["name"],
         "fit": lambda: f"{case['name']}, fit{' with accuracy' if case['accuracy'] else ''}",
         "add": lambda: "add, recorded" if case["recorded"] else "add",
-        "gemm": lambda: "gemm",
+        "gemm": lambda: "gemm" if case["dtype"] == "float32" else f"gemm, {case['dtype']}",
         "conv": lambda: "conv + gradients" if case["gradient"] else "conv",
     }[case["kind"]]()
     return extra if result["variant"] == usual(result) else f"{extra} ({result['variant']})"

@@ -1,7 +1,7 @@
 """Single ops side by side: `python -m benchmarks.ops --peers pytorch numpy --ops add gemm conv`.
 
 add   one call on 8 floats, `a + a`, plain and recorded for a gradient: the overhead of a call
-gemm  float32 n x n x n
+gemm  n x n x n or m x k x n (`--sizes 64 1x512x512`), of `--dtypes`
 conv  forward, and forward with the gradients of input and weight (first layers: weight only)
 """
 
@@ -30,10 +30,10 @@ def add(size, recorded, calls, variant="eager"):
     return on_tape if recorded else plain
 
 
-def gemm(n, variant="eager"):
+def gemm(m, k, n, dtype, variant="eager"):
     import lamina as lm
 
-    a, b = (lm.convert_to_tensor(array) for array in workloads.gemm_data(n))
+    a, b = (lm.ops.cast(array, dtype) for array in workloads.gemm_data(m, k, n))
     return lambda: lm.ops.matmul(a, b)
 
 
@@ -57,7 +57,16 @@ def conv(gradient, variant="eager", **case):
     return with_gradients if gradient else forward
 
 
+SIZES = [(n, n, n) for n in (128, 256, 512, 1024, 2048)]
 FACTORIES = {"add": add, "gemm": gemm, "conv": conv}
+
+
+def gemm_size(text):
+    """(m, k, n) of "MxKxN", or of "N" alone."""
+    sizes = tuple(int(size) for size in text.split("x"))
+    if len(sizes) not in (1, 3):
+        raise argparse.ArgumentTypeError(f"needs N or MxKxN. Received: {text}")
+    return sizes * 3 if len(sizes) == 1 else sizes
 
 
 def cases(args):
@@ -65,8 +74,8 @@ def cases(args):
         for recorded in (False, True):
             yield {"kind": "add", "size": 8, "recorded": recorded, "calls": CALLS}
     if "gemm" in args.ops:
-        for n in args.sizes:
-            yield {"kind": "gemm", "n": n}
+        for (m, k, n), dtype in itertools.product(args.sizes, args.dtypes):
+            yield {"kind": "gemm", "m": m, "k": k, "n": n, "dtype": dtype}
     if "conv" in args.ops:
         names = ("height", "width", "channels", "filters", "kernel", "stride", "padding")
         shapes = [shape for family in args.convs for shape in workloads.CONVS[family]]
@@ -77,7 +86,8 @@ def cases(args):
 def main():
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ops", description=__doc__.splitlines()[0])
     parser.add_argument("--ops", nargs="+", choices=FACTORIES, default=list(FACTORIES))
-    parser.add_argument("--sizes", nargs="+", type=int, default=[128, 256, 512, 1024, 2048], help="n of gemm")
+    parser.add_argument("--sizes", nargs="+", type=gemm_size, default=SIZES, help="of gemm: n, or MxKxN")
+    parser.add_argument("--dtypes", nargs="+", choices=["float32", "bfloat16"], default=["float32"], help="of gemm")
     parser.add_argument("--convs", nargs="+", choices=workloads.CONVS, default=["tutorials"])
     parser.add_argument("--batch", nargs="+", type=int, default=[8, 32], help="batch sizes of conv")
     runner.add_arguments(parser, peers=["pytorch", "numpy"])

@@ -126,10 +126,10 @@ def ones(size):
     return np.ones(size, np.float32)
 
 
-def gemm_data(n):
-    """Two n x n float32 matrices."""
+def gemm_data(m, k, n):
+    """Two float32 matrices, m x k and k x n."""
     rng = np.random.default_rng(0)
-    return rng.standard_normal((n, n), dtype=np.float32), rng.standard_normal((n, n), dtype=np.float32)
+    return rng.standard_normal((m, k), dtype=np.float32), rng.standard_normal((k, n), dtype=np.float32)
 
 
 def conv_data(case):
@@ -155,7 +155,7 @@ def needs_input_gradient(case):
 def flops(case):
     """Floating-point operations of one step of a gemm or conv case (an FMA counts two); None for others."""
     if case["kind"] == "gemm":
-        return 2 * case["n"] ** 3
+        return 2 * case["m"] * case["k"] * case["n"]
     if case["kind"] == "conv":
         out_h, out_w = conv_output(case)
         macs = case["batch"] * out_h * out_w * case["filters"] * case["kernel"] ** 2 * case["channels"]
@@ -173,7 +173,7 @@ def shape(case):
         net = NETS[case["name"]]
         return f"{'x'.join(str(n) for n in (net.batch, *net.input))}, {net.steps} steps"
     if case["kind"] == "gemm":
-        return "x".join([str(case["n"])] * 3)
+        return "{m}x{k}x{n}".format(**case)
     if case["kind"] == "add":
         return str(case["size"])
     return "{batch}x{height}x{width}x{channels} -> {filters}, {kernel}, {stride}, {padding}".format(**case)

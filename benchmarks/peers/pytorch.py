@@ -147,8 +147,8 @@ def add(size, recorded, calls, variant="eager"):
     return step
 
 
-def gemm(n, variant="eager"):
-    a, b = (torch.from_numpy(array) for array in workloads.gemm_data(n))
+def gemm(m, k, n, dtype, variant="eager"):
+    a, b = (torch.from_numpy(array).to(getattr(torch, dtype)) for array in workloads.gemm_data(m, k, n))
     return lambda: a @ b
 
 

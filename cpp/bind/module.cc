@@ -1,5 +1,6 @@
 #include "bind/module.h"
 
+#include <pthread.h>
 #include <pybind11/stl.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -61,7 +62,16 @@ void on_sigint(int signal) {
   if (python_sigint) python_sigint(signal);
 }
 
-bool on_main_thread() { return getpid() == static_cast<pid_t>(syscall(SYS_gettid)); }
+// Asked for at every launch that lets go of the lock: the system is asked once per thread, and a forked
+// child's one thread is its main thread.
+constinit thread_local int main_thread = -1;  // -1: not known yet
+
+bool on_main_thread() {
+  if (main_thread < 0) main_thread = getpid() == static_cast<pid_t>(syscall(SYS_gettid));
+  return main_thread != 0;
+}
+
+[[maybe_unused]] const int fork_handler = pthread_atfork(nullptr, nullptr, [] { main_thread = 1; });
 
 // Installs on_sigint in front of the handler of the moment, which Python code may have changed since the last
 // launch.

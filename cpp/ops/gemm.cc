@@ -8,7 +8,9 @@
 #include "base/parallel.h"
 #include "base/rounding.h"
 #include "ops/dispatch.h"
+#include "ops/gemm_dots.h"
 #include "ops/gemm_split.h"
+#include "ops/gemm_tiles.h"
 
 namespace lamina {
 
@@ -53,13 +55,17 @@ struct Plan {
   int32_t rows, cols;
   bool pack_a, pack_b;
   bool splits;  // made of parts: gemm_split.h has the rest
+  bool dots;    // made of dot products: gemm_dots.h has the rest
   size_t item, b_bytes, slice_bytes, part_bytes, total_bytes;
 };
+
+// Types that only tiles multiply; matmul.cc asks whether there are any.
+bool of_tiles(DType dtype) { return dtype == DType::kBFloat16 || dtype == DType::kInt8; }
 
 // Strides along axes of one element mean nothing: 1 lets them be read in place.
 GemmArgs with_unit_strides(GemmArgs g) {
   if (g.m == 1) g.a_row = 1;
-  if (g.k == 1) g.a_col = 1;
+  if (g.k == 1) g.a_col = g.b_row = 1;
   if (g.n == 1) g.b_col = 1;
   return g;
 }
@@ -88,8 +94,9 @@ Plan make_plan(const GemmArgs& g) {
   p.part_bytes = p.slices > 1 ? align_bytes(g.m * g.n, p.item) : 0;
   const GemmArgs slice = slice_of(g, p.slice_k);
   p.splits = gemm_splits(slice);
-  if (p.splits) {
-    p.slice_bytes = align64(gemm_split_scratch_bytes(slice));
+  p.dots = !p.splits && gemm_is_dots(slice);
+  if (p.splits || p.dots) {
+    p.slice_bytes = align64(p.dots ? gemm_dots_scratch_bytes(slice) : gemm_split_scratch_bytes(slice));
     p.total_bytes = static_cast<size_t>(p.slices) * (p.slice_bytes + p.part_bytes);
     return p;
   }
@@ -205,6 +212,16 @@ struct Blocks {
 // The product over k in [k_begin, k_end), `scratch` of slice_bytes.
 void multiply(const GemmArgs& g, const Plan& p, const void* a, const void* b, const void* bias, void* c,
               int64_t c_row, int64_t k_begin, int64_t k_end, bool accumulate, bool finish, void* scratch) {
+  if (p.dots) {
+    GemmArgs slice = slice_of(g, k_end - k_begin);
+    slice.c_row = c_row;
+    slice.accumulate = accumulate;
+    gemm_dots_run(slice, at(a, k_begin * g.a_col, p.item), at(b, k_begin * g.b_row, p.item), c, scratch);
+    if (finish && (bias || g.activation != Activation::none)) {
+      p.kernels->finish(g.activation, bias, c, c_row, g.m, g.n);
+    }
+    return;
+  }
   if (p.splits) {
     GemmArgs slice = slice_of(g, k_end - k_begin);
     slice.c_row = c_row;
@@ -263,6 +280,7 @@ size_t gemm_scratch_bytes(const GemmArgs& g) {
   int64_t bound = 0;
   check(!__builtin_mul_overflow(g.m + 256, g.n + 256, &bound) && bound < int64_t{1} << 56, "matmul",
         "the product does not fit memory. Received: m=", g.m, ", n=", g.n, ", k=", g.k, ".");
+  if (of_tiles(g.dtype)) return gemm_tiles_scratch_bytes(with_unit_strides(g));
   return make_plan(with_unit_strides(g)).total_bytes;
 }
 
@@ -270,15 +288,18 @@ MatmulPrecision matmul_precision() { return precision.load(std::memory_order_rel
 void set_matmul_precision(MatmulPrecision value) { precision.store(value, std::memory_order_relaxed); }
 
 double gemm_cost(const GemmArgs& g) {
+  if (of_tiles(g.dtype)) return 100 + gemm_tiles_cost(g);
   if (g.k > 0 && gemm_splits(g)) return 30 + gemm_split_cost(g);
+  if (g.k > 0 && gemm_is_dots(g)) return 30 + gemm_dots_cost(g);
   const double multiply_adds = static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k);
   return 30 + cost_of(multiply_adds, gemm_kernels_of(g.dtype));
 }
 
 void gemm_run(const GemmArgs& args, const void* a, const void* b, const void* bias, void* c, void* scratch) {
   if (args.m == 0 || args.n == 0) return;
-  if (args.k == 0) return finish_only(args, bias, c);
   const GemmArgs g = with_unit_strides(args);
+  if (of_tiles(g.dtype)) return gemm_tiles_run(g, a, b, c, scratch);
+  if (args.k == 0) return finish_only(args, bias, c);
   const Plan p = make_plan(g);
   if (p.slices == 1) return multiply(g, p, a, b, bias, c, g.c_row, 0, g.k, g.accumulate, true, scratch);
 

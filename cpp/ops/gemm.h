@@ -33,7 +33,7 @@ MatmulPrecision matmul_precision();
 void set_matmul_precision(MatmulPrecision precision);
 
 struct GemmArgs {
-  DType dtype{};  // float32 or float64
+  DType dtype{};  // float32 or float64; what gemm_tiles.h has where the machine has tiles
   MatmulPrecision precision = MatmulPrecision::highest;
   int64_t m = 0, n = 0, k = 0;
   int64_t a_row = 0, a_col = 0;  // A(i, k) at a[i * a_row + k * a_col]

@@ -53,7 +53,8 @@ void launch(const Launch& l) {
   if (Recording* recording = open_recording()) recording->append(l);
   Status status;
   {
-    const InterpreterReleased released(bytes >= kReleaseBytes);
+    const bool brief = l.hints.flops >= 0 && l.hints.flops < kReleaseFlops && bytes < kReadBytes;
+    const InterpreterReleased released(bytes >= kReleaseBytes && !brief);
     const DenormalGuard flush;
     status = l.run(l.args, Buffers{address, scratch.data});
   }

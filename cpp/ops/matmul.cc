@@ -5,6 +5,7 @@
 
 #include "base/parallel.h"
 #include "ops/gemm.h"
+#include "ops/gemm_tiles.h"
 #include "ops/launch.h"
 #include "ops/layout.h"
 
@@ -57,11 +58,12 @@ Status run_matmul(const MatmulArgs& args, Buffers buffers) {
     return {};
   }
   const auto item_bytes = static_cast<int64_t>(itemsize(g.dtype));
+  const int64_t y_bytes = g.dtype == DType::kInt8 ? 4 : item_bytes;
   const int64_t grain = args.grain(), chunk = chunk_size(args.batch, grain);
   parallel_for(args.batch, grain, [&](int64_t begin, int64_t end) {
     char* scratch = static_cast<char*>(buffers.scratch) + begin / chunk * args.scratch;
     for_each_product(args, begin, end, [&](int64_t item, int64_t a_at, int64_t b_at) {
-      gemm_run(g, a + a_at * item_bytes, b + b_at * item_bytes, nullptr, y + item * g.m * g.n * item_bytes,
+      gemm_run(g, a + a_at * item_bytes, b + b_at * item_bytes, nullptr, y + item * g.m * g.n * y_bytes,
                scratch);
     });
   });
@@ -210,6 +212,15 @@ Tensor flatten_rows(const Tensor& x) {
   return x.view(x.offset(), {rows, x.dim(last)}, {step, x.strides()[last]});
 }
 
+// Of the last two axes one lies element by element, as tiles need it; a copy where none does.
+Tensor along_an_axis(const Tensor& x) {
+  const int last = x.rank() - 1;
+  for (int axis : {last, last - 1}) {
+    if (x.strides()[axis] == 1 || x.dim(axis) == 1) return x;
+  }
+  return contiguous(x);
+}
+
 GemmArgs gemm_args(const Tensor& a, const Tensor& b) {
   const int i = a.rank() - 2, j = b.rank() - 2;
   return {.dtype = a.dtype(),
@@ -224,28 +235,46 @@ GemmArgs gemm_args(const Tensor& a, const Tensor& b) {
           .c_row = b.dim(j + 1)};
 }
 
-void launch_product(const GemmArgs& gemm, const Tensor& a, const Tensor& b, const Tensor& y) {
-  MatmulArgs args;
-  args.gemm = gemm;
-  launch<run_matmul>("matmul", args, {&a, &b}, {&y}, gemm_scratch_bytes(gemm), {.flops = gemm_flops(gemm)});
+void launch_product(const Tensor& a, const Tensor& b, const Tensor& y) {
+  const DenseArgs args{gemm_args(a, b), false};
+  launch<run_dense>("matmul", args, {&a, &b}, {&y}, gemm_scratch_bytes(args.gemm),
+                    {.flops = gemm_flops(args.gemm)});
 }
 
 }  // namespace
 
 Tensor matmul(const Tensor& x1, const Tensor& x2) {
   DType dtype = promote(x1.dtype(), x2.dtype());
+  const bool tiles = x1.dtype() == x2.dtype() && gemm_has_tiles(dtype);
   if (x1.dtype() == DType::kInt8 && x2.dtype() == DType::kInt8) dtype = DType::kInt32;
-  if (dtype == DType::kFloat16 || dtype == DType::kBFloat16) {
-    return cast(matmul(cast(x1, DType::kFloat32), cast(x2, DType::kFloat32)), dtype);
+  if (!tiles) {
+    if (dtype == DType::kFloat16 || dtype == DType::kBFloat16) {
+      return cast(matmul(cast(x1, DType::kFloat32), cast(x2, DType::kFloat32)), dtype);
+    }
+    if (x1.dtype() != dtype) return matmul(cast(x1, dtype), x2);
+    if (x2.dtype() != dtype) return matmul(x1, cast(x2, dtype));
   }
-  if (x1.dtype() != dtype) return matmul(cast(x1, dtype), x2);
-  if (x2.dtype() != dtype) return matmul(x1, cast(x2, dtype));
-  const Operands o = meet(x1, x2);
+  const bool product = tiles || is_floating(dtype);  // else a loop over integers
+  if (product && x1.rank() == 2 && x2.rank() == 2 && x1.dim(1) == x2.dim(0) && !x1.is_symbolic() &&
+      !x2.is_symbolic()) {  // in small products every copy of a shape counts
+    const Tensor y = Tensor::empty({x1.dim(0), x2.dim(1)}, dtype);
+    if (tiles) {
+      launch_product(along_an_axis(x1), along_an_axis(x2), y);
+    } else {
+      launch_product(x1, x2, y);
+    }
+    return y;
+  }
+  Operands o = meet(x1, x2);
   Tensor y = Tensor::like(o.y, dtype, x1, x2);
   if (y.is_symbolic()) return y;
-  if (is_floating(dtype) && o.b.rank() == 2 && o.a.rank() > 1) {
+  if (tiles) {
+    o.a = along_an_axis(o.a);
+    o.b = along_an_axis(o.b);
+  }
+  if (product && o.b.rank() == 2 && o.a.rank() > 1) {
     const Tensor a = flatten_rows(o.a);  // one product for the whole batch
-    launch_product(gemm_args(a, o.b), a, o.b, y);
+    launch_product(tiles ? along_an_axis(a) : a, o.b, y);
     return y;
   }
   MatmulArgs args;
@@ -256,7 +285,7 @@ Tensor matmul(const Tensor& x1, const Tensor& x2) {
   batch_strides(o.a, o.batch, args.a_strides);
   batch_strides(o.b, o.batch, args.b_strides);
   const Hints hints{.flops = gemm_flops(args.gemm) * static_cast<double>(args.batch)};
-  if (!is_floating(dtype)) {
+  if (!product) {
     launch<run_integer_matmul>("matmul", args, {&o.a, &o.b}, {&y}, 0, hints);
     return y;
   }

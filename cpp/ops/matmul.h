@@ -2,8 +2,8 @@
 // operand gets an axis of 1 that the result loses. And the fully connected layer: y = f(x w + b), x [..., K],
 // w [K, N], b [N].
 //
-// Floats multiply in float32 or float64 (float16 and bfloat16 through float32), integers wrap; types meet by
-// Keras' promotion table, int8 x int8 gives int32. Transposed and sliced views are read in place.
+// Floats multiply in float32 or float64, float16 and bfloat16 with sums in float32, integers wrap; types meet
+// by Keras' promotion table, int8 x int8 gives int32. Transposed and sliced views are read in place.
 #pragma once
 
 #include <tuple>

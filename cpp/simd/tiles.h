@@ -45,6 +45,11 @@ template <int t>
 LAMINA_INLINE void tile_load(const void* p, int64_t step = 64) {
   __asm__ volatile("tileloadd (%1,%2,1), %%tmm%c0" ::"i"(t), "r"(p), "r"(step) : "memory");
 }
+// For what is read once and should leave the first cache to others.
+template <int t>
+LAMINA_INLINE void tile_stream(const void* p, int64_t step = 64) {
+  __asm__ volatile("tileloaddt1 (%1,%2,1), %%tmm%c0" ::"i"(t), "r"(p), "r"(step) : "memory");
+}
 template <int t>
 LAMINA_INLINE void tile_store(void* p) {
   __asm__ volatile("tilestored %%tmm%c0, (%1,%2,1)" ::"i"(t), "r"(p), "r"(int64_t{64}) : "memory");
@@ -52,6 +57,22 @@ LAMINA_INLINE void tile_store(void* p) {
 template <int c, int a, int b>
 LAMINA_INLINE void tile_dot_bf16() {
   __asm__ volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(c), "i"(a), "i"(b));
+}
+// int32 C[i][j] += sum_k a[i][k] b[k][j] modulo 2^32, a [16][64] and b [16][16][4] int8.
+template <int c, int a, int b>
+LAMINA_INLINE void tile_dot_int8() {
+  __asm__ volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(c), "i"(a), "i"(b));
+}
+
+// As store_bf16 in one instruction; denormals become zero.
+LAMINA_INLINE void store_rounded(uint16_t* p, VecF a, int n) {
+  _mm256_mask_storeu_epi16(p, static_cast<__mmask16>(raw_first<float>(n)),
+                           __m256i(_mm512_cvtneps_pbh(__m512(a.v))));
+}
+
+// n <= 16 bytes as the low bytes of words.
+LAMINA_INLINE VecI load_bytes(const int8_t* p, int n) {
+  return RawI(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(raw_first<int32_t>(n), p)));
 }
 
 }  // namespace

@@ -68,10 +68,35 @@ Tensor stored(int64_t rows, int64_t cols, int form, DType dtype, uint32_t seed) 
 struct Size {
   int64_t m, n, k;
 };
-const Size kSizes[] = {{1, 1, 1},    {1, 7, 3},        {2, 65, 5},   {3, 129, 17},   {4, 33, 260},
-                       {5, 1, 9},    {7, 16, 1},       {13, 31, 8},  {14, 32, 16},   {15, 33, 31},
-                       {32, 10, 10}, {32, 1, 10},      {49, 40, 6},  {50, 150, 300}, {113, 257, 19},
-                       {9, 5, 2100}, {130, 140, 2500}, {3, 2100, 7}, {4099, 3, 5}};
+const Size kSizes[] = {{1, 1, 1},
+                       {1, 7, 3},
+                       {2, 65, 5},
+                       {3, 129, 17},
+                       {4, 33, 260},
+                       {5, 1, 9},
+                       {7, 16, 1},
+                       {13, 31, 8},
+                       {14, 32, 16},
+                       {15, 33, 31},
+                       {32, 10, 10},
+                       {32, 1, 10},
+                       {49, 40, 6},
+                       {50, 150, 300},
+                       {113, 257, 19},
+                       {9, 5, 2100},
+                       {130, 140, 2500},
+                       {3, 2100, 7},
+                       {4099, 3, 5},
+                       // dot products: few rows with B along k, few columns with A along k, K in slices
+                       {1, 300, 256},
+                       {3, 71, 65},
+                       {4, 33, 131},
+                       {16, 40, 270},
+                       {300, 1, 100},
+                       {70, 3, 100},
+                       {65, 8, 64},
+                       {2, 9, 3001},
+                       {17, 2, 3001}};
 
 class Gemm : public testing::TestWithParam<DType> {};
 
@@ -89,8 +114,10 @@ TEST_P(Gemm, MatchesNaive) {
 }
 
 TEST_P(Gemm, SameBitsForAnyThreadCount) {
-  for (const Size& s : {Size{300, 520, 270}, Size{130, 140, 2500}, Size{25, 6, 40000}, Size{5, 1000, 700}}) {
-    const Tensor a = stored(s.m, s.k, 1, GetParam(), 1), b = stored(s.k, s.n, 0, GetParam(), 2);
+  for (const Size& s : {Size{300, 520, 270}, Size{130, 140, 2500}, Size{25, 6, 40000}, Size{5, 1000, 700},
+                        Size{3, 3000, 300}, Size{3000, 5, 300}}) {
+    const bool dots = s.k == 300;  // both operands along k
+    const Tensor a = stored(s.m, s.k, !dots, GetParam(), 1), b = stored(s.k, s.n, dots, GetParam(), 2);
     const Tensor bias = filled({s.n}, GetParam(), 3);
     set_num_threads(1);
     const Tensor one = dense(a, b, &bias, Activation::tanh);

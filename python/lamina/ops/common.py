@@ -59,6 +59,8 @@ def sum_to(x, shape):
     """Sums away what broadcasting added: the gradient of broadcasting to x's shape from `shape`."""
     if x._core.shape == shape:
         return x
+    if x._core.dtype in ("float16", "bfloat16"):
+        return cast(sum_to(cast(x, "float32"), shape), x._core.dtype)
     return record("sum_to", _core.sum_to(x._core, shape), (x,), lambda dy, full=x.shape: broadcast_to(dy, full))
 
 

@@ -1,6 +1,7 @@
 """Products of matrices and vectors, each with its gradient.
 
-Floats multiply in float32 or float64 (float16 and bfloat16 through float32); integers give integers.
+Floats multiply in float32 or float64; float16 and bfloat16 have their sums in float32 and are rounded once. Integers
+give integers.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ def matmul(x1, x2):
         x2: tensor `[..., K, N]` or `[K]`. Leading axes of x1 and x2 broadcast.
 
     Returns:
-        Tensor `[..., M, N]`, without M or N where that operand is a vector. int8 times int8 gives int32;
-        other types meet by Keras' promotion table.
+        Tensor `[..., M, N]`, without M or N where that operand is a vector. int8 times int8 gives int32,
+        bfloat16 times bfloat16 bfloat16, from sums in float32; other types meet by Keras' promotion table.
 
     Raises:
         ValueError: if the inner axes differ, the leading axes do not broadcast, or an operand is a scalar.
@@ -44,10 +45,11 @@ def matmul(x1, x2):
         >>> lm.ops.matmul([[1.0, 2.0]], [[3.0], [4.0]]).numpy()
         array([[11.]], dtype=float32)
     """
-    x1, x2 = tensor(x1), tensor(x2)
+    if not (isinstance(x1, Tensor) and isinstance(x2, Tensor)):
+        x1, x2 = tensor(x1), tensor(x2)
     core1, core2 = x1._core, x2._core
     y = _core.matmul(core1, core2)
-    if not mode.enabled or (x1._source is None and x2._source is None):
+    if (x1._source is None and x2._source is None) or not mode.enabled:
         return Tensor(y)
     if core1.dtype != core2.dtype:
         return matmul(cast(x1, y.dtype), cast(x2, y.dtype))
