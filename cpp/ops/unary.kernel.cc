@@ -1,6 +1,7 @@
 // y = f(x) and dx = dy * f'. Each functor says in its grad whether s is x or y (Python saves that one).
 #include "ops/unary.h"
 
+#include "ops/gelu.kernel.h"
 #include "simd/math.h"
 #include "simd/vec.h"
 
