@@ -79,7 +79,8 @@ def adam(tensors, size, variant="eager"):
     gradients = [lm.convert_to_tensor(workloads.ones(size)) for _ in range(tensors)]
     optimizer = lm.optimizers.Adam(workloads.LEARNING_RATE["adam"])
     optimizer.build(variables)
-    return lambda: optimizer.apply(gradients, variables)
+    step = lambda: optimizer.apply(gradients, variables)  # noqa: E731
+    return lm.function(step) if variant == "captured" else step
 
 
 def triad(gradient, variant="eager", **case):
