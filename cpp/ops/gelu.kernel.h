@@ -18,7 +18,7 @@ LAMINA_INLINE VecF normal_distribution(VecF x) {
   constexpr float kPower[] = {0x1.000000p0f,  0x1.62e430p-1f,  0x1.ebfbdcp-3f, 0x1.c6af8ap-5f,
                               0x1.3b2e0cp-7f, 0x1.5f043cp-10f, 0x1.414e6ap-13f};
   const VecF a = abs(x), l = polynomial(a, kL), n = round_even(l);
-  const VecF tail = scale_by_power(polynomial(l - n, kPower), n);
+  const VecF tail = polynomial(l - n, kPower) * power_of_two(n);
   const VecF below = select(a >= 5.6f, VecF(0.0f), tail);
   return select(x > 0.0f, 1.0f - below, below);
 }
