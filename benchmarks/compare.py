@@ -19,11 +19,15 @@ def duration(seconds):
 
 def title(result):
     case = result["case"]
+    if "which" in case:
+        kind = {"pool": " pool", "norm": " norm", "cross_entropy": " cross-entropy"}.get(case["kind"], "")
+        return case["which"] + kind + (" + gradient" if case["gradient"] else "")
     extra = {
         "model": lambda: case["name"],
         "fit": lambda: f"{case['name']}, fit{' with accuracy' if case['accuracy'] else ''}",
         "add": lambda: "add, recorded" if case["recorded"] else "add",
         "gemm": lambda: "gemm" if case["dtype"] == "float32" else f"gemm, {case['dtype']}",
+        "adam": lambda: "adam",
         "conv": lambda: "conv + gradients" if case["gradient"] else "conv",
     }[case["kind"]]()
     return extra if result["variant"] == usual(result) else f"{extra} ({result['variant']})"
@@ -44,8 +48,9 @@ def quartiles(result, settings):
     return f"{result['ratio_q1']:.2f}-{result['ratio_q3']:.2f}{noisy}"
 
 
-def amount(seconds, gflops):
-    return duration(seconds) + (f", {gflops:.0f} GFLOP/s" if gflops else "")
+def amount(seconds, gflops, gbytes):
+    work = f", {gflops:.0f} GFLOP/s" if gflops else ""
+    return duration(seconds) + work + (f", {gbytes:.1f} GB/s" if gbytes else "")
 
 
 def table(document):
@@ -60,8 +65,8 @@ def table(document):
     ]
     machine, settings = document["machine"], document["settings"]
     for r in results:
-        ours = amount(r["seconds"], r.get("gflops"))
-        theirs = amount(r["peer_seconds"], r.get("peer_gflops"))
+        ours = amount(r["seconds"], r.get("gflops"), r.get("gbytes"))
+        theirs = amount(r["peer_seconds"], r.get("peer_gflops"), r.get("peer_gbytes"))
         lines.append(
             f"| {title(r)} | {r['shape']} | {r['threads']} | {ours} | {peer_side(r)} | {theirs} "
             f"| **{r['ratio']:.2f}** | {quartiles(r, settings)} |"

@@ -27,7 +27,8 @@ def versions():
 
 def variants(case, also):
     """The variants of a case; "captured" runs the step through lm.function. `fit` captures by itself."""
-    default, optional = {"model": ("eager", ["captured"]), "fit": ("fit", ["eager"])}.get(case["kind"], ("eager", []))
+    kinds = {"model": ("eager", ["captured"]), "adam": ("eager", ["captured"]), "fit": ("fit", ["eager"])}
+    default, optional = kinds.get(case["kind"], ("eager", []))
     return [default] + [name for name in optional if name in also]
 
 

@@ -3,12 +3,13 @@
 add   one call on 8 floats, `a + a`, plain and recorded for a gradient: the overhead of a call
 gemm  n x n x n or m x k x n (`--sizes 64 1x512x512`), of `--dtypes`
 conv  forward, and forward with the gradients of input and weight (first layers: weight only)
+pool norm softmax cross_entropy unary adam triad: the kernels between, see between.py
 """
 
 import argparse
 import itertools
 
-from benchmarks import runner, workloads
+from benchmarks import between, runner, workloads
 
 CALLS = 1000  # calls in one step of "add": the loop around them costs every side the same few nanoseconds
 
@@ -81,11 +82,12 @@ def cases(args):
         shapes = [shape for family in args.convs for shape in workloads.CONVS[family]]
         for shape, batch, gradient in itertools.product(shapes, args.batch, (False, True)):
             yield {"kind": "conv", "batch": batch, **dict(zip(names, shape)), "gradient": gradient}
+    yield from between.cases(args.ops)
 
 
 def main():
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ops", description=__doc__.splitlines()[0])
-    parser.add_argument("--ops", nargs="+", choices=FACTORIES, default=list(FACTORIES))
+    parser.add_argument("--ops", nargs="+", choices=[*FACTORIES, *between.FACTORIES], default=list(FACTORIES))
     parser.add_argument("--sizes", nargs="+", type=gemm_size, default=SIZES, help="of gemm: n, or MxKxN")
     parser.add_argument("--dtypes", nargs="+", choices=["float32", "bfloat16"], default=["float32"], help="of gemm")
     parser.add_argument("--convs", nargs="+", choices=workloads.CONVS, default=["tutorials"])

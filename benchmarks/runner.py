@@ -170,6 +170,8 @@ def compare(subject, peers, case, settings):
             }
             if operations := workloads.flops(case):
                 result |= {"gflops": operations / ours / 1e9, "peer_gflops": operations / theirs / 1e9}
+            if moved := workloads.traffic(case):
+                result |= {"gbytes": moved / ours / 1e9, "peer_gbytes": moved / theirs / 1e9}
             results.append(result)
     return results
 

@@ -18,11 +18,11 @@ import time
 from benchmarks.loop import Loop
 
 SIDES = {
-    "lamina": ("benchmarks.models", "benchmarks.ops"),
+    "lamina": ("benchmarks.models", "benchmarks.ops", "benchmarks.between"),
     "keras_jax": ("benchmarks.peers.keras_jax",),
     "keras_tensorflow": ("benchmarks.peers.keras_tensorflow",),
     "numpy": ("benchmarks.peers.numpy",),
-    "pytorch": ("benchmarks.peers.pytorch",),
+    "pytorch": ("benchmarks.peers.pytorch", "benchmarks.peers.pytorch_between"),
 }
 MIN_SAMPLES = 3
 SAMPLE_SECONDS = 200e-6  # shorter steps are timed in groups: the clock's own cost stays below 0.1 %

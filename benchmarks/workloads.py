@@ -1,5 +1,6 @@
 """What is measured, free of any framework: nets, fixed random data, convolution shapes, FLOP counts."""
 
+import math
 from collections import namedtuple
 
 import numpy as np
@@ -103,6 +104,31 @@ CONVS = {
     ],
 }
 
+# The kernels between the products: kind -> (which, shape, settings). Images are NHWC.
+# pool: (window, stride), no padding; norm: over channels, rows, or groups of channels; adam: (tensors, each)
+BETWEEN = {
+    "pool": [
+        (which, shape, settings)
+        for which in ("max", "average")
+        for shape, settings in (
+            ((32, 26, 26, 32), (2, 2)),
+            ((100, 24, 24, 6), (2, 2)),
+            ((8, 112, 112, 64), (3, 2)),
+        )
+    ],
+    "norm": [
+        ("batch", (32, 28, 28, 64), None),
+        ("group", (32, 28, 28, 64), 8),
+        ("layer", (2048, 256), None),
+        ("rms", (2048, 256), None),
+    ],
+    "softmax": [(which, shape, None) for which in ("softmax", "log_softmax") for shape in ((2048, 512), (128, 1000))],
+    "cross_entropy": [("sparse, logits", (128, 1000), None)],
+    "unary": [(which, (1_000_000,), None) for which in ("exp", "tanh", "gelu")],
+    "triad": [("x + a y", (size,), None) for size in (100_000, 1_000_000, 10_000_000)],
+}
+ADAM = [(1, 300_000), (300, 1000)]
+
 
 def data(name, batch=None):
     """Fixed random (x, y) of a net, NHWC float32; labels int64, binary targets float32 (batch, 1)."""
@@ -126,6 +152,10 @@ def ones(size):
     return np.ones(size, np.float32)
 
 
+def zeros(size):
+    return np.zeros(size, np.float32)
+
+
 def gemm_data(m, k, n):
     """Two float32 matrices, m x k and k x n."""
     rng = np.random.default_rng(0)
@@ -139,6 +169,45 @@ def conv_data(case):
     rng = np.random.default_rng(0)
     shapes = (b, h, w, c), (k, k, c, f), (b, out_h, out_w, f)
     return tuple(rng.standard_normal(shape, dtype=np.float32) for shape in shapes)
+
+
+def between_data(case):
+    """(x, dy) of a case of BETWEEN, dy of the result's shape."""
+    rng = np.random.default_rng(0)
+    shapes = case["shape"], between_output(case)
+    return tuple(rng.standard_normal(shape, dtype=np.float32) for shape in shapes)
+
+
+def between_output(case):
+    """The shape that a case of BETWEEN results in."""
+    shape = tuple(case["shape"])
+    if case["kind"] == "pool":
+        window, stride = case["settings"]
+        return (shape[0], *((n - window) // stride + 1 for n in shape[1:3]), shape[3])
+    return shape[:1] if case["kind"] == "cross_entropy" else shape
+
+
+def labels(case):
+    """Classes of the rows of a cross-entropy case."""
+    return np.random.default_rng(1).integers(0, case["shape"][1], case["shape"][0])
+
+
+def traffic(case):
+    """Bytes that a step must move, each operand and result once; None for kinds where operations count.
+
+    A gradient reads what came in from above and x or y, and writes dx; a pool's reads dy alone and writes dx (the
+    indices of maxima, one byte each, are read and written besides).
+    """
+    if case["kind"] == "adam":
+        return 4 * 7 * case["tensors"] * case["size"]
+    if case["kind"] not in BETWEEN:
+        return None
+    x, y = 4 * math.prod(case["shape"]), 4 * math.prod(between_output(case))
+    if case["kind"] == "triad":
+        return 3 * x
+    gradient = y + x if case["kind"] == "pool" else x + x + y
+    indices = y // 2 if case["kind"] == "pool" and case["which"] == "max" else 0
+    return x + y + (gradient + indices if case["gradient"] else 0)
 
 
 def conv_output(case):
@@ -176,4 +245,11 @@ def shape(case):
         return "{m}x{k}x{n}".format(**case)
     if case["kind"] == "add":
         return str(case["size"])
+    if case["kind"] == "adam":
+        return "{tensors} x {size}".format(**case)
+    if case["kind"] in BETWEEN:
+        settings = {"pool": "{}, {}", "norm": "{} groups"}.get(case["kind"], "")
+        values = case["settings"] if isinstance(case["settings"], (list, tuple)) else [case["settings"]]
+        extra = f", {settings.format(*values)}" if case["settings"] else ""
+        return "x".join(map(str, case["shape"])) + extra
     return "{batch}x{height}x{width}x{channels} -> {filters}, {kernel}, {stride}, {padding}".format(**case)

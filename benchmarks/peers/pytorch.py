@@ -30,7 +30,10 @@ def variants(case, also):
     layers = workloads.NETS[case["name"]].layers if trains else []
     if trains:
         optional = ["compile", "fused", "compile+fused"]
-    if case["kind"] == "conv" or any(layer[0] == "conv" for layer in layers):
+    images = case["kind"] in ("pool", "norm") and len(case["shape"]) == 4
+    if case["kind"] == "adam":
+        names.append("fused")
+    if case["kind"] == "conv" or images or any(layer[0] == "conv" for layer in layers):
         names.append("channels_last")
         optional += [f"channels_last+{name}" for name in optional]
     return names + [name for name in optional if name in also]

@@ -7,25 +7,30 @@
 namespace lamina {
 namespace {
 
+// kAnyOrder: the value does not depend on the order.
 struct AddFold {
+  static constexpr bool kAnyOrder = false;
   template <class V>
   static LAMINA_INLINE V apply(V a, V b) {
     return a + b;
   }
 };
 struct MultiplyFold {
+  static constexpr bool kAnyOrder = false;
   template <class V>
   static LAMINA_INLINE V apply(V a, V b) {
     return a * b;
   }
 };
 struct MaxFold {
+  static constexpr bool kAnyOrder = true;
   template <class V>
   static LAMINA_INLINE V apply(V a, V b) {
     return max(a, b);
   }
 };
 struct MinFold {
+  static constexpr bool kAnyOrder = true;
   template <class V>
   static LAMINA_INLINE V apply(V a, V b) {
     return min(a, b);
@@ -54,6 +59,16 @@ LAMINA_INLINE Vec<T> fold(int64_t n, At at) {
     V v = Op::apply(Op::apply(a[0], a[1]), Op::apply(a[2], a[3]));
     for (int64_t carry = blocks; carry & 1; carry >>= 1) v = Op::apply(V::load(stack + --top * kLanes), v);
     v.store(stack + top++ * kLanes);
+  }
+  if constexpr (Op::kAnyOrder) {  // chains as long as they go: a maximum waits for the one before
+    if (i + kChains * kLanes <= n) {
+      V a[kChains];
+      for (int c = 0; c < kChains; ++c) a[c] = at(i + c * kLanes, kLanes);
+      for (i += kChains * kLanes; i + kChains * kLanes <= n; i += kChains * kLanes) {
+        for (int c = 0; c < kChains; ++c) a[c] = Op::apply(a[c], at(i + c * kLanes, kLanes));
+      }
+      Op::apply(Op::apply(a[0], a[1]), Op::apply(a[2], a[3])).store(stack + top++ * kLanes);
+    }
   }
   if (i < n) {
     V v = at(i, lanes_at<T>(n, i));

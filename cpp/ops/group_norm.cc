@@ -12,6 +12,7 @@ namespace lamina {
 namespace {
 
 constexpr double kCost = 0.15;                       // rough ns per element and pass
+constexpr int64_t kCached = 1 << 20;                 // bytes of a sample that its second pass finds in cache
 constexpr double kForwardFlops = 7, kGradFlops = 9;  // operations per element
 
 struct GroupNormArgs {
@@ -24,14 +25,31 @@ struct GroupNormArgs {
   double count() const { return static_cast<double>(S * width()); }
 };
 
-// Calls f(sample, its block, first row of x, end) for every block of every sample.
+// Samples [begin, end).
+struct Samples {
+  int64_t begin, end;
+  int64_t count() const { return end - begin; }
+};
+
+// Calls f(samples) with one sample after the other where `operands` of them stay in cache, else with all.
+template <class T, class F>
+void each_samples(const GroupNormArgs& a, int64_t operands, F f) {
+  const int64_t bytes = operands * a.S * a.C * static_cast<int64_t>(sizeof(T));
+  if (bytes > kCached) return f(Samples{0, a.B});
+  const double cost = 3 * kCost * static_cast<double>(operands * a.S * a.C);
+  parallel_for(a.B, grain_for(cost + 100), [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; ++b) f(Samples{b, b + 1});
+  });
+}
+
+// Calls f(sample, its block, first row of x, end) for every block of the samples.
 template <class F>
-void each_block(const GroupNormArgs& a, F f) {
+void each_block(const GroupNormArgs& a, Samples samples, F f) {
   const double rows = static_cast<double>(std::min(kNormBlock, a.S));
-  parallel_for(a.B * a.blocks(), grain_for(2 * kCost * rows * static_cast<double>(a.C) + 20),
+  parallel_for(samples.count() * a.blocks(), grain_for(2 * kCost * rows * static_cast<double>(a.C) + 20),
                [&](int64_t begin, int64_t end) {
                  for (int64_t i = begin; i < end; ++i) {
-                   const int64_t b = i / a.blocks(), block = i % a.blocks(),
+                   const int64_t b = samples.begin + i / a.blocks(), block = i % a.blocks(),
                                  row = b * a.S + block * kNormBlock;
                    f(b, block, row, std::min(row + kNormBlock, (b + 1) * a.S));
                  }
@@ -44,14 +62,14 @@ void each_strip(int64_t begin, int64_t end, F f) {
   for (int64_t c = begin; c < end; c += kNormGroup) f(c, std::min(c + kNormGroup, end));
 }
 
-// Calls f(sample, first channel, end) for every group of every sample.
+// Calls f(sample, first channel, end) for every group of the samples.
 template <class F>
-void each_group(const GroupNormArgs& a, F f) {
-  parallel_for(a.B * a.G, grain_for(2 * static_cast<double>(a.blocks() * a.width()) + 30),
+void each_group(const GroupNormArgs& a, Samples samples, F f) {
+  parallel_for(samples.count() * a.G, grain_for(2 * static_cast<double>(a.blocks() * a.width()) + 30),
                [&](int64_t begin, int64_t end) {
                  for (int64_t i = begin; i < end; ++i) {
                    const int64_t c = i % a.G * a.width();
-                   f(i / a.G, c, c + a.width());
+                   f(samples.begin + i / a.G, c, c + a.width());
                  }
                });
 }
@@ -78,26 +96,28 @@ Status run_forward(const GroupNormArgs& a, Buffers b) {
   const T *x = b.at<T>(0), *gamma = b.at<T>(1), *beta = b.at<T>(2);
   T *y = b.at<T>(3), *mean = b.at<T>(4), *rstd = b.at<T>(5);
   T *scale = static_cast<T*>(b.scratch), *shift = scale + a.B * a.C, *partial = shift + a.C;
-  each_block(a, [&](int64_t sample, int64_t block, int64_t row, int64_t end) {
-    T* sum = partial + 2 * (sample * a.blocks() + block) * a.C;
-    each_strip(0, a.C, [&](int64_t c0, int64_t c1) {
-      norm_table<T>().moments(x, a.C, row, end, c0, c1, sum, sum + a.C);
-    });
-  });
-  each_group(a, [&](int64_t sample, int64_t begin, int64_t end) {
-    double m, m2;
-    join_channels(a, partial + 2 * sample * a.blocks() * a.C, begin, end, m, m2);
-    const T r = static_cast<T>(1 / std::sqrt(m2 / a.count() + a.epsilon));
-    for (int64_t c = begin; c < end; ++c) {
-      const int64_t at = sample * a.C + c;
-      mean[at] = static_cast<T>(m);
-      rstd[at] = r;
-      scale[at] = a.scales ? gamma[c] * r : r;
-    }
-  });
   for (int64_t c = 0; c < a.C; ++c) shift[c] = a.shifts ? beta[c] : T(0);
-  each_block(a, [&](int64_t sample, int64_t, int64_t row, int64_t end) {
-    norm_table<T>().apply(x, mean + sample * a.C, scale + sample * a.C, shift, y, a.C, row, end);
+  each_samples<T>(a, 1, [&](Samples samples) {
+    each_block(a, samples, [&](int64_t sample, int64_t block, int64_t row, int64_t end) {
+      T* sum = partial + 2 * (sample * a.blocks() + block) * a.C;
+      each_strip(0, a.C, [&](int64_t c0, int64_t c1) {
+        norm_table<T>().moments(x, a.C, row, end, c0, c1, sum, sum + a.C);
+      });
+    });
+    each_group(a, samples, [&](int64_t sample, int64_t begin, int64_t end) {
+      double m, m2;
+      join_channels(a, partial + 2 * sample * a.blocks() * a.C, begin, end, m, m2);
+      const T r = static_cast<T>(1 / std::sqrt(m2 / a.count() + a.epsilon));
+      for (int64_t c = begin; c < end; ++c) {
+        const int64_t at = sample * a.C + c;
+        mean[at] = static_cast<T>(m);
+        rstd[at] = r;
+        scale[at] = a.scales ? gamma[c] * r : r;
+      }
+    });
+    each_block(a, samples, [&](int64_t sample, int64_t, int64_t row, int64_t end) {
+      norm_table<T>().apply(x, mean + sample * a.C, scale + sample * a.C, shift, y, a.C, row, end);
+    });
   });
   return {};
 }
@@ -113,32 +133,38 @@ Status run_grad(const GroupNormArgs& args, Buffers buffers) {
   double *sum_dy = static_cast<double*>(buffers.scratch), *sum_dyx = sum_dy + per_sample;
   T *a = reinterpret_cast<T*>(sum_dyx + per_sample), *b = a + per_sample, *k = b + per_sample,
     *partial = k + per_sample;
-  each_block(args, [&](int64_t sample, int64_t block, int64_t row, int64_t end) {
-    T* sum = partial + 2 * (sample * blocks + block) * C;
-    each_strip(0, C, [&](int64_t c0, int64_t c1) {
-      norm_table<T>().grad_sums(dy, x, mean + sample * C, C, row, end, c0, c1, sum, sum + C);
+  each_samples<T>(args, 2, [&](Samples samples) {
+    each_block(args, samples, [&](int64_t sample, int64_t block, int64_t row, int64_t end) {
+      T* sum = partial + 2 * (sample * blocks + block) * C;
+      each_strip(0, C, [&](int64_t c0, int64_t c1) {
+        norm_table<T>().grad_sums(dy, x, mean + sample * C, C, row, end, c0, c1, sum, sum + C);
+      });
     });
-  });
-  each_group(args, [&](int64_t sample, int64_t begin, int64_t end) {
-    double sum_g = 0, sum_gx = 0;
-    for (int64_t c = begin; c < end; ++c) {
-      const int64_t at = sample * C + c;
-      const T* from = partial + 2 * sample * blocks * C + c;
-      double s = 0, sx = 0;
-      for (int64_t block = 0; block < blocks; ++block, from += 2 * C) s += from[0], sx += from[C];
-      sum_dy[at] = s;
-      sum_dyx[at] = sx;
-      const double scale = args.scales ? gamma[c] : 1;
-      sum_g += scale * s;
-      sum_gx += scale * sx;
-    }
-    const double r = rstd[sample * C + begin];
-    for (int64_t c = begin; c < end; ++c) {
-      const int64_t at = sample * C + c;
-      a[at] = args.scales ? gamma[c] * rstd[at] : rstd[at];
-      b[at] = static_cast<T>(r * sum_g / args.count());
-      k[at] = static_cast<T>(r * r * r * sum_gx / args.count());
-    }
+    each_group(args, samples, [&](int64_t sample, int64_t begin, int64_t end) {
+      double sum_g = 0, sum_gx = 0;
+      for (int64_t c = begin; c < end; ++c) {
+        const int64_t at = sample * C + c;
+        const T* from = partial + 2 * sample * blocks * C + c;
+        double s = 0, sx = 0;
+        for (int64_t block = 0; block < blocks; ++block, from += 2 * C) s += from[0], sx += from[C];
+        sum_dy[at] = s;
+        sum_dyx[at] = sx;
+        const double scale = args.scales ? gamma[c] : 1;
+        sum_g += scale * s;
+        sum_gx += scale * sx;
+      }
+      const double r = rstd[sample * C + begin];
+      for (int64_t c = begin; c < end; ++c) {
+        const int64_t at = sample * C + c;
+        a[at] = args.scales ? gamma[c] * rstd[at] : rstd[at];
+        b[at] = static_cast<T>(r * sum_g / args.count());
+        k[at] = static_cast<T>(r * r * r * sum_gx / args.count());
+      }
+    });
+    each_block(args, samples, [&](int64_t sample, int64_t, int64_t row, int64_t end) {
+      const int64_t at = sample * C;
+      norm_table<T>().grad(dy, x, mean + at, a + at, b + at, k + at, dx, C, row, end);
+    });
   });
   for (int64_t c = 0; c < C; ++c) {
     double s = 0, sx = 0;
@@ -146,10 +172,6 @@ Status run_grad(const GroupNormArgs& args, Buffers buffers) {
     dbeta[c] = static_cast<T>(s);
     dgamma[c] = static_cast<T>(sx);
   }
-  each_block(args, [&](int64_t sample, int64_t, int64_t row, int64_t end) {
-    const int64_t at = sample * C;
-    norm_table<T>().grad(dy, x, mean + at, a + at, b + at, k + at, dx, C, row, end);
-  });
   return {};
 }
 

@@ -12,15 +12,6 @@ constexpr int kTogether = 4;            // rows
 constexpr int64_t kCached = 128 << 10;  // bytes of them
 constexpr int64_t kChain = 64;          // vectors added up in one lane before they go to float64
 
-// f(c, n) for every vector of [begin, end): n lanes from c. The tail is the same body.
-template <class T, class F>
-LAMINA_INLINE void along(int64_t begin, int64_t end, F f) {
-  constexpr int kLanes = Vec<T>::kLanes;
-  int64_t c = begin;
-  for (; c + kLanes <= end; c += kLanes) f(c, kLanes);
-  if (c < end) f(c, static_cast<int>(end - c));
-}
-
 // total[s] = sum over c of what f(acc, c, n) adds to acc[s]: lanes of kChain vectors, those in float64.
 template <class T, int kSums, class F>
 LAMINA_INLINE void row_sums(int64_t N, double* total, F f) {
@@ -62,7 +53,7 @@ LAMINA_INLINE void forward_rows(const T* x, const T* gamma, const T* beta, int64
       });
   for (int r = 0; r < R; ++r) rstd[r] = V(rstd_out[r] = static_cast<T>(1 / root(total[r] / count + epsilon)));
   along<T>(
-      0, N, [&](int64_t c, int n) __attribute__((always_inline)) {
+      N, [&](int64_t c, int n) __attribute__((always_inline)) {
         const V scale = gamma ? V::load(gamma + c, n) : V(1), shift = beta ? V::load(beta + c, n) : V(0);
         for (int r = 0; r < R; ++r) {
           const V v = V::load(x + r * N + c, n);
@@ -116,7 +107,7 @@ LAMINA_INLINE void grad_rows(const T* dy, const T* x, const T* gamma, const T* m
     if constexpr (!kRms) b[r] = V(static_cast<T>(total[R + r] * s / count));
   }
   along<T>(
-      0, N, [&](int64_t c, int n) __attribute__((always_inline)) {
+      N, [&](int64_t c, int n) __attribute__((always_inline)) {
         const V scale = gamma ? V::load(gamma + c, n) : V(1);
         V sum_dy_xhat = dgamma ? V::load(dgamma + c, n) : V(0), sum_dy = dbeta ? V::load(dbeta + c, n) : V(0);
         for (int r = 0; r < R; ++r) {

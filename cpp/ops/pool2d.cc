@@ -20,6 +20,7 @@ bool is_grad(Pool2dOp op) {
 
 // Buffers: in, [index where it is read], out, [index where it is written].
 Status run_pool2d(const Pool2dArgs& a, Buffers b) {
+  if (a.C == 0) return {};
   const int op = static_cast<int>(a.op);
   const Pool2dFn f = a.dtype == DType::kFloat32 ? pool2d_kernels().f32[op] : pool2d_kernels().f64[op];
   const bool reads_index = a.op >= Pool2dOp::max_grad8;

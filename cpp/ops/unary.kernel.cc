@@ -1,6 +1,7 @@
 // y = f(x) and dx = dy * f'. Each functor says in its grad whether s is x or y (Python saves that one).
 #include "ops/unary.h"
 
+#include "ops/gelu.kernel.h"
 #include "simd/math.h"
 #include "simd/vec.h"
 
@@ -273,6 +274,12 @@ void loop(const void* x_, int64_t x_step, void* y_, int64_t n, double alpha_) {
   constexpr int kLanes = V::kLanes;
   int64_t i = 0;
   if (x_step == 1) {
+    // Two chains of dependent operations side by side.
+    for (; i + 2 * kLanes <= n; i += 2 * kLanes) {
+      const V first = V::load(x + i), second = V::load(x + i + kLanes);
+      Op::forward(first, alpha).store(y + i);
+      Op::forward(second, alpha).store(y + i + kLanes);
+    }
     for (; i + kLanes <= n; i += kLanes) Op::forward(V::load(x + i), alpha).store(y + i);
     if (i < n) Op::forward(V::load(x + i, n - i), alpha).store(y + i, n - i);
     return;

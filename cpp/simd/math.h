@@ -85,6 +85,12 @@ LAMINA_INLINE VecF scaled_expm1(VecF x, VecF c) {
 }
 LAMINA_INLINE VecF expm1(VecF x) { return scaled_expm1(x, 1.0f); }
 
+// 2^n for integral n from -126 to 127.
+LAMINA_INLINE VecF power_of_two(VecF n) {
+  if constexpr (kVecBytes == 64) return scale_by_power(VecF(1.0f), n);  // one instruction
+  return bit_cast<float>((to_int(n) + 127) << 23);
+}
+
 // x = 2^e (1 + f) with sqrt(1/2) <= 1 + f < sqrt(2), for positive normal x.
 LAMINA_INLINE VecI split_exponent(VecF x, VecF& f) {
   const VecI bits = bit_cast<int32_t>(x);
@@ -136,7 +142,9 @@ LAMINA_INLINE VecF log1p(VecF x) {
 // (e^2a - 1) / (e^2a + 1) for a = |x|; from 9.1 on the result rounds to 1.
 LAMINA_INLINE VecF tanh(VecF x) {
   const VecF a = min_or_second(9.1f, abs(x));
-  const VecF e = expm1_bounded(a + a);
+  VecF n;
+  const VecF p = expm1_reduced(reduce_ln2(a + a, n)), power = power_of_two(n);
+  const VecF e = fma(power, p, power - 1.0f);
   return copysign(e / (e + 2.0f), x);
 }
 

@@ -262,6 +262,19 @@ LAMINA_INLINE int lanes_at(int64_t n, int64_t i) {
   return n - i < Vec<T>::kLanes ? static_cast<int>(n - i) : Vec<T>::kLanes;
 }
 
+// f(i, n) for every vector of [begin, end), n lanes from i: whole ones, then the tail by the same body.
+template <class T, class F>
+LAMINA_INLINE void along(int64_t begin, int64_t end, F f) {
+  constexpr int kLanes = Vec<T>::kLanes;
+  int64_t i = begin;
+  for (; i + kLanes <= end; i += kLanes) f(i, kLanes);
+  if (i < end) f(i, static_cast<int>(end - i));
+}
+template <class T, class F>
+LAMINA_INLINE void along(int64_t n, F f) {
+  along<T>(0, n, f);
+}
+
 // f of each lane, f a scalar function: for what has no vector form.
 template <class T, class F>
 LAMINA_INLINE Vec<T> map_lanes(Vec<T> a, F f) {

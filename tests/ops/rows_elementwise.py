@@ -22,6 +22,15 @@ def stepped(rng):
     return [((np.floor(x * 4) + rng.random(x.shape) * 0.3 + 0.1,), k) for (x,), k in shapes_of()(rng)]
 
 
+def gelu(x, approximate=True):
+    inside = np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)) if approximate else erf(x / np.sqrt(2))
+    return 0.5 * x * (1 + inside)
+
+
+def both_forms(rng):
+    return [(x, {"approximate": form}) for form in (True, False) for x, _ in shapes_of()(rng)]
+
+
 TEXT = [((["a"],), {}, TypeError, r"\[convert_to_tensor\] needs numbers")]
 
 
@@ -38,7 +47,7 @@ ROWS = [
     unary("exp", shapes_of(100), np.exp),
     unary("expm1", shapes_of(), np.expm1),
     unary("floor", stepped, np.floor),
-    unary("gelu", shapes_of(), lambda x: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))),
+    unary("gelu", both_forms, gelu),
     unary("hard_sigmoid", between(-2.5, 2.5), lambda x: np.clip(x / 6 + 0.5, 0, 1)),
     unary("leaky_relu", away_from_zero, lambda x: np.where(x > 0, x, 0.2 * x)),
     unary("log", positive, np.log),

@@ -349,8 +349,19 @@ def gelu(x, approximate=True):
     """
     x = floating(x)
     if flag("gelu", "approximate", approximate):
-        return x * 0.5 * (tanh((x + x * x * x * 0.044715) * 0.7978845608028654) + 1.0)
-    return x * 0.5 * (erf(x * 0.7071067811865476) + 1.0)
+
+        def composed(dy, x):  # y = x s, s = sigmoid(2 u)
+            u2 = (x + x * x * x * 0.044715) * 1.5957691216057308
+            s = sigmoid(u2)
+            return dy * (s + x * s * (1.0 - s) * (x * x * 0.134145 + 1.0) * 1.5957691216057308)
+
+        return unary("gelu", x, _core.gelu_tanh, _core.gelu_tanh_grad, composed)
+
+    def composed(dy, x):
+        density = exp(x * x * -0.5) * 0.3989422804014327
+        return dy * ((erf(x * 0.7071067811865476) + 1.0) * 0.5 + x * density)
+
+    return unary("gelu", x, _core.gelu, _core.gelu_grad, composed)
 
 
 def selu(x):

@@ -41,9 +41,11 @@ def present(name, grads, variables, warned):
     return [g for g, _ in kept], [v for _, v in kept]
 
 
-def cores_of(name, grads, variables):
-    """Core tensors of the gradients, in their variables' dtypes."""
+def cores_of(name, grads, variables, parameters):
+    """Core tensors of the gradients, in the dtypes of `parameters`, the variables' core tensors."""
     cores = [g._core if isinstance(g, Tensor) else convert_to_tensor(g, "float32")._core for g in grads]
+    if _core.first_unlike(cores, parameters) < 0:
+        return cores
     for i, (g, v) in enumerate(zip(cores, variables)):
         if g.shape != v._core.shape:
             raise ValueError(

@@ -216,7 +216,7 @@ class Optimizer(Rate):
             if len(self._groups) >= _MAX_GROUPS:
                 self._groups.clear()
             group = self._groups[key] = self._group(variables)
-        cores = cores_of(self.name, grads, variables)
+        cores = cores_of(self.name, grads, variables, group.parameters)
         with labelled(self.name):
             self._follow_schedule()
             if self.rule:
