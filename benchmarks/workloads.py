@@ -4,7 +4,8 @@ from collections import namedtuple
 
 import numpy as np
 
-# layers: ("dense", units, activation) | ("pool", size, stride = size): maximum | ("mean",) of each channel | ("flatten",)
+# layers: ("dense", units, activation) | ("flatten",)
+#         | ("pool", size, stride = size): maximum | ("mean",): of each channel
 #         | ("conv", filters, kernel, stride = 1, padding = 0): pixels on each side; bias, relu
 #         | ("conv_norm", filters, kernel, stride): padding kernel // 2, no bias; batch normalisation, relu
 #         | ("residual", filters, stride): two 3 x 3 conv_norm, the second's relu after adding the input, which goes
