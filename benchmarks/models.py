@@ -8,7 +8,7 @@ import argparse
 
 import numpy as np
 
-from benchmarks import loop, runner, workloads
+from benchmarks import kinds, loop, runner, workloads
 
 
 def set_threads(threads):
@@ -36,13 +36,7 @@ def build(name):
     """The net as a Sequential of Lamina's layers."""
     import lamina as lm
 
-    makers = {
-        "dense": lambda units, activation: lm.layers.Dense(units, activation=activation),
-        "conv": lambda filters, kernel: lm.layers.Conv2D(filters, kernel, activation="relu"),
-        "pool": lm.layers.MaxPooling2D,
-        "flatten": lm.layers.Flatten,
-    }
-    return lm.Sequential([makers[kind](*arguments) for kind, *arguments in workloads.NETS[name].layers])
+    return lm.Sequential(kinds.chain(lm, workloads.NETS[name]))
 
 
 def parts(name):

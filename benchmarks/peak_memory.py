@@ -17,7 +17,7 @@ import sys
 
 from benchmarks import runner, worker, workloads
 
-WARM_UP = "simplenet", "lenet"  # every optimiser, dense and conv layers
+WARM_UP = "simplenet", "lenet"  # both optimisers, dense and conv layers
 
 
 def peak_mb():

@@ -5,10 +5,14 @@ from collections import namedtuple
 
 import numpy as np
 
-# layers: ("dense", units, activation) | ("conv", filters, kernel): stride 1, valid, relu
-#         | ("pool", size): maximum, stride = size | ("flatten",)
+# layers: ("dense", units, activation) | ("flatten",)
+#         | ("pool", size, stride = size): maximum | ("mean",): of each channel
+#         | ("conv", filters, kernel, stride = 1, padding = 0): pixels on each side; bias, relu
+#         | ("conv_norm", filters, kernel, stride): padding kernel // 2, no bias; batch normalisation, relu
+#         | ("residual", filters, stride): two 3 x 3 conv_norm, the second's relu after adding the input, which goes
+#           through a 1 x 1 conv_norm without relu where the stride is not 1 (He et al. 2015, arXiv:1512.03385)
 # loss:   "binary" and "sparse" take logits; "mse" has the input as its target
-# steps:  of one epoch of kind "fit": 50-500 ms of work, a multiple of STEPS_PER_EXECUTION
+# steps:  of one epoch of kind "fit": 50-500 ms of work, a multiple of STEPS_PER_EXECUTION; of long steps two
 Net = namedtuple("Net", "batch input layers loss optimizer steps", defaults=[32])
 
 NETS = {
@@ -59,12 +63,36 @@ NETS = {
         loss="mse",
         optimizer="adam",
     ),
+    # ResNet-18 for small images
+    "resnet18": Net(
+        batch=32,
+        input=(32, 32, 3),
+        layers=[("conv_norm", 64, 3, 1)]
+        + [("residual", 64, 1), ("residual", 64, 1), ("residual", 128, 2), ("residual", 128, 1)]
+        + [("residual", 256, 2), ("residual", 256, 1), ("residual", 512, 2), ("residual", 512, 1)]
+        + [("mean",), ("dense", 10, None)],
+        loss="sparse",
+        optimizer="sgd",
+        steps=2,
+    ),
+    # Krizhevsky 2014, arXiv:1404.5997, as torchvision has it, without dropout
+    "alexnet": Net(
+        batch=8,
+        input=(224, 224, 3),
+        layers=[("conv", 64, 11, 4, 2), ("pool", 3, 2), ("conv", 192, 5, 1, 2), ("pool", 3, 2)]
+        + [("conv", 384, 3, 1, 1), ("conv", 256, 3, 1, 1), ("conv", 256, 3, 1, 1), ("pool", 3, 2)]
+        + [("flatten",), ("dense", 4096, "relu"), ("dense", 4096, "relu"), ("dense", 1000, None)],
+        loss="sparse",
+        optimizer="sgd",
+        steps=2,
+    ),
 }
 
 # What "steps32" means: one call of Keras' compiled function runs this many steps.
 STEPS_PER_EXECUTION = 32
 
 LEARNING_RATE = {"adam": 0.001, "sgd": 0.01}
+BATCH_NORM = {"momentum": 0.9, "epsilon": 1e-5}  # PyTorch's defaults; the momentum is that of the moving statistics
 
 # (height, width, channels, filters, kernel, stride, padding); padding in pixels on each side
 CONVS = {
@@ -128,6 +156,10 @@ BETWEEN = {
     "triad": [("x + a y", (size,), None) for size in (100_000, 1_000_000, 10_000_000)],
 }
 ADAM = [(1, 300_000), (300, 1000)]
+
+
+def has_convolutions(name):
+    return any(kind in ("conv", "conv_norm", "residual") for kind, *_ in NETS[name].layers)
 
 
 def data(name, batch=None):

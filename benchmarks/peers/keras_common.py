@@ -6,7 +6,7 @@
 
 import keras
 
-from benchmarks import loop, workloads
+from benchmarks import kinds, loop, workloads
 
 
 def forget():
@@ -14,8 +14,10 @@ def forget():
 
 
 def choose(case, also, step, fit):
-    """Variants of a case: the first of its kind's list, and those of the rest that are asked for."""
+    """Variants of a case: the first of its kind's list, and those of the rest that are asked for and fit its epoch."""
     first, *optional = {"model": step, "fit": fit}[case["kind"]]
+    if workloads.NETS[case["name"]].steps % workloads.STEPS_PER_EXECUTION:
+        optional = [name for name in optional if "steps32" not in name]
     return [first] + [name for name in optional if name in also]
 
 
@@ -23,14 +25,7 @@ def parts(name):
     """(model, loss function, optimizer), all built."""
     keras.utils.set_random_seed(0)
     net = workloads.NETS[name]
-    makers = {
-        "dense": lambda units, activation: keras.layers.Dense(units, activation=activation),
-        "conv": lambda filters, kernel: keras.layers.Conv2D(filters, kernel, activation="relu"),
-        "pool": keras.layers.MaxPooling2D,
-        "flatten": keras.layers.Flatten,
-    }
-    layers = [makers[kind](*arguments) for kind, *arguments in net.layers]
-    model = keras.Sequential([keras.Input(net.input), *layers])
+    model = keras.Sequential([keras.Input(net.input), *kinds.chain(keras, net)])
     loss_function = {
         "binary": lambda: keras.losses.BinaryCrossentropy(from_logits=True),
         "sparse": lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True),

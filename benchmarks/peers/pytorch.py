@@ -27,13 +27,12 @@ def versions():
 def variants(case, also):
     names, optional = ["eager"], []
     trains = case["kind"] in ("model", "fit")
-    layers = workloads.NETS[case["name"]].layers if trains else []
     if trains:
         optional = ["compile", "fused", "compile+fused"]
     images = case["kind"] in ("pool", "norm") and len(case["shape"]) == 4
     if case["kind"] == "adam":
         names.append("fused")
-    if case["kind"] == "conv" or images or any(layer[0] == "conv" for layer in layers):
+    if case["kind"] == "conv" or images or (trains and workloads.has_convolutions(case["name"])):
         names.append("channels_last")
         optional += [f"channels_last+{name}" for name in optional]
     return names + [name for name in optional if name in also]
@@ -44,20 +43,50 @@ def forget():
     torch.compiler.reset()
 
 
+def dense(width, units, activation):
+    return [nn.Linear(width, units)] + ([nn.ReLU()] if activation == "relu" else [])
+
+
+def convolution(width, filters, kernel, stride=1, padding=0):
+    return [nn.Conv2d(width, filters, kernel, stride, padding), nn.ReLU(inplace=True)]
+
+
+def conv_norm(width, filters, kernel, stride, relu=True):
+    product = nn.Conv2d(width, filters, kernel, stride, kernel // 2, bias=False)
+    norm = nn.BatchNorm2d(filters, workloads.BATCH_NORM["epsilon"], 1 - workloads.BATCH_NORM["momentum"])
+    return [product, norm] + ([nn.ReLU(inplace=True)] if relu else [])
+
+
+class Residual(nn.Module):
+    def __init__(self, width, filters, stride):
+        super().__init__()
+        branch = conv_norm(width, filters, 3, stride) + conv_norm(filters, filters, 3, 1, relu=False)
+        self.branch = nn.Sequential(*branch)
+        self.shortcut = nn.Sequential(*(conv_norm(width, filters, 1, stride, relu=False) if stride > 1 else []))
+
+    def forward(self, x):
+        return nn.functional.relu(self.branch(x) + self.shortcut(x), inplace=True)
+
+
+# kind -> modules(width of the input, *arguments)
+KINDS = {
+    "dense": dense,
+    "conv": convolution,
+    "conv_norm": conv_norm,
+    "residual": lambda width, *arguments: [Residual(width, *arguments)],
+    "pool": lambda width, *arguments: [nn.MaxPool2d(*arguments)],
+    "mean": lambda width: [nn.AdaptiveAvgPool2d(1), nn.Flatten()],
+    "flatten": lambda width: [nn.Flatten()],
+}
+
+
 def build(name):
     """The net as nn.Sequential; `probe` runs along and tells each layer its input width."""
     net = workloads.NETS[name]
     probe = tensors(*workloads.data(name, batch=1))[0]
     modules = []
     for kind, *arguments in net.layers:
-        if kind == "dense":
-            units, activation = arguments
-            added = [nn.Linear(probe.shape[1], units)] + ([nn.ReLU()] if activation == "relu" else [])
-        elif kind == "conv":
-            filters, kernel = arguments
-            added = [nn.Conv2d(probe.shape[1], filters, kernel), nn.ReLU()]
-        else:
-            added = [nn.MaxPool2d(*arguments) if kind == "pool" else nn.Flatten()]
+        added = KINDS[kind](probe.shape[1], *arguments)
         modules += added
         probe = nn.Sequential(*added)(probe)
     return nn.Sequential(*modules)

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstdint>
 #include <cstdio>
@@ -24,7 +25,8 @@ namespace {
 
 constexpr size_t kLargestRequest = size_t{1} << 47;
 constexpr size_t kHugePage = size_t{2} << 20;
-constexpr int kClasses = 4 * 48;  // up to kLargestRequest: 161
+constexpr size_t kMapped = size_t{1} << 20;  // blocks of this size on are whole pages of their own
+constexpr int kClasses = 4 * 48;             // up to kLargestRequest: 161
 
 // Sizes in units of 64 bytes: 1 2 3 4 | 5 6 7 8 | 10 12 14 16 | 20 24 28 32 | ... : (5..8) << shift from 5
 // on.
@@ -53,15 +55,37 @@ struct Cache {
   AllocatorStats stats = {0, 0, 0};
 };
 constinit Cache cache;
+constinit std::atomic<int> passing{0};  // BlocksPass alive
 
-void* system_allocate(size_t bytes) {
-  const bool large = bytes >= 2 * kHugePage;
-  void* block = nullptr;
-  if (posix_memalign(&block, large ? kHugePage : kAlignment, bytes) != 0) return nullptr;
+void* map(size_t bytes) {
+  const bool huge = bytes >= 2 * kHugePage;
+  const size_t reserved = huge ? bytes + kHugePage : bytes;
+  void* start = mmap(nullptr, reserved, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (start == MAP_FAILED) return nullptr;
+  if (!huge) return start;
+  const size_t head = -reinterpret_cast<uintptr_t>(start) % kHugePage;
+  char* block = static_cast<char*>(start) + head;
+  if (head > 0) munmap(start, head);
+  munmap(block + bytes, kHugePage - head);
 #if defined(MADV_HUGEPAGE)
-  if (large) madvise(block, bytes, MADV_HUGEPAGE);  // a hint: fewer page faults and TLB misses
+  madvise(block, bytes, MADV_HUGEPAGE);  // a hint: fewer page faults and TLB misses
 #endif
   return block;
+}
+
+// malloc would keep what it once had of large blocks: its own threshold for mapping rises to 32 MB.
+void* system_allocate(size_t bytes) {
+  if (bytes >= kMapped) return map(bytes);
+  void* block = nullptr;
+  return posix_memalign(&block, kAlignment, bytes) == 0 ? block : nullptr;
+}
+
+void system_free(void* block, size_t bytes) {
+  if (bytes >= kMapped) {
+    munmap(block, bytes);
+  } else {
+    std::free(block);
+  }
 }
 
 // The next three are called with the mutex held.
@@ -89,7 +113,7 @@ void shrink(size_t cached) {
       void* block = pop(index);
       if (block == nullptr) break;
       ASAN_UNPOISON_MEMORY_REGION(block, cache.bytes_of[index]);
-      std::free(block);
+      system_free(block, cache.bytes_of[index]);
     }
   }
 }
@@ -148,8 +172,8 @@ void deallocate(void* block, size_t bytes) noexcept {
   const size_t limit = cache_limit();
   std::lock_guard lock(cache.mutex);
   cache.stats.in_use -= size;
-  if (size > limit) {
-    std::free(block);
+  if (size > limit || (size >= kMapped && passing > 0)) {
+    system_free(block, size);
     return;
   }
   if (cache.stats.cached + size > limit) shrink(limit - size);
@@ -165,6 +189,9 @@ void reset_peak() {
   std::lock_guard lock(cache.mutex);
   cache.stats.peak = cache.stats.in_use;
 }
+
+BlocksPass::BlocksPass() { ++passing; }
+BlocksPass::~BlocksPass() { --passing; }
 
 void trim() {
   std::lock_guard lock(cache.mutex);

@@ -38,6 +38,15 @@ struct AllocatorStats {
 AllocatorStats allocator_stats();
 void reset_peak();
 
+// While one is alive, freed blocks of 1 MB and more are not kept: for steps that will not be repeated, whose
+// peak would else count the blocks that wait for a request of their size.
+struct BlocksPass {
+  BlocksPass();
+  ~BlocksPass();
+  BlocksPass(const BlocksPass&) = delete;
+  BlocksPass& operator=(const BlocksPass&) = delete;
+};
+
 // Returns every cached block to the system. The cache also stays below 1/8 of usable_memory() by itself.
 void trim();
 

@@ -69,8 +69,8 @@ size_t view_bytes(const Tensor& t) { return static_cast<size_t>(t.size()) * item
 void Arena::reserve(size_t bytes) {
   if (bytes <= this->bytes() && block_) return;
   block_ = StoragePtr();
-  // What the recorded step left in the allocator's cache is as large as what is needed now.
-  if (allocator_stats().cached > bytes / 2) trim();
+  // The recorded step left in the allocator's cache what replays find in the arena.
+  if (allocator_stats().cached > bytes / 16) trim();
   block_ = StoragePtr::allocate(bytes);
 }
 

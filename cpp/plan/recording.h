@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/allocator.h"
 #include "plan/plan.h"
 
 namespace lamina {
@@ -48,6 +49,7 @@ class Recording {
   uint32_t input_of(uint64_t storage) const;
   Role role_of(uint64_t id, const Buffer& b, const std::vector<Tensor>& outputs) const;
 
+  BlocksPass blocks_pass_;  // replays have memory of their own
   std::vector<Tensor> inputs_;
   uint64_t first_own_id_;  // storages from this id on were made during the recording
   std::vector<Launched> launches_;

@@ -95,6 +95,43 @@ TEST_F(Allocator, CountsUseAndPeak) {
   deallocate(a, 1024);
 }
 
+TEST_F(Allocator, LargeBlocksPassWhereAStepIsNotRepeated) {
+  void* large = allocate(1 << 20);
+  void* small = allocate(1000);
+  {
+    const BlocksPass pass;
+    deallocate(large, 1 << 20);
+    deallocate(small, 1000);
+    EXPECT_EQ(allocator_stats().cached, 1024u);
+  }
+  deallocate(allocate(1 << 20), 1 << 20);
+  EXPECT_EQ(allocator_stats().cached, 1024u + (1 << 20));
+}
+
+// Blocks between what malloc maps by itself at first and the 32 MB that its threshold may rise to.
+TEST_F(Allocator, TrimmedBlocksLeaveTheProcess) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers count memory of their own";
+#endif
+  const auto resident = [] {
+    size_t size = 0, pages = 0;
+    std::ifstream("/proc/self/statm") >> size >> pages;
+    return pages * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  };
+  constexpr size_t kBytes = 3 << 20;
+  const size_t before = resident();
+  std::vector<void*> blocks;
+  for (int i = 0; i < 20; ++i) {
+    blocks.push_back(allocate(kBytes));
+    std::memset(blocks.back(), 1, kBytes);
+  }
+  EXPECT_GE(resident(), before + 20 * kBytes);
+  for (int i = 0; i < 20; i += 2) deallocate(blocks[static_cast<size_t>(i)], kBytes);
+  trim();  // with others in use between them
+  EXPECT_LE(resident(), before + 11 * kBytes);
+  for (int i = 1; i < 20; i += 2) deallocate(blocks[static_cast<size_t>(i)], kBytes);
+}
+
 TEST_F(Allocator, CacheIsBounded) {
   const size_t limit = static_cast<size_t>(usable_memory()) / 8, bytes = block_size(limit / 5);
   std::vector<void*> blocks;
