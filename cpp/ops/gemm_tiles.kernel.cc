@@ -63,56 +63,66 @@ LAMINA_INLINE VecI words(const typename Type::Item* p, int64_t step, Lanes lanes
   return word;
 }
 
-// One half of a panel over one unit: 16 rows of 16 words. of_a: rows are w, words k; else rows are k, words
-// w. kFull: there are 16 w and a whole unit of k.
-template <class Type, bool kFull>
-void pack_square(const typename Type::Item* src, int64_t w_step, int64_t k_step, int64_t count, int64_t k,
-                 bool of_a, int32_t* to) {
-  VecI rows[16];
-  if (k_step == 1) {  // words along k, a row for each w
-#pragma GCC unroll 16
-    for (int64_t w = 0; w < 16; ++w) {
-      if (kFull) prefetch(src + w * w_step + kAhead * kUnit<Type>);
-      rows[w] = words<Type>(kFull || w < count ? src + w * w_step : src, 16, [=](int64_t i) {
-        return kFull ? 16 : w < count ? clamp_lanes(k - 16 * i) : 0;
+// One half of a panel over one unit: 16 rows of 16 words. kAlongK: words are read along k, a row for each w,
+// else along w, a row for each k; kTurn: and turned. kFull: there are 16 w and a whole unit of k.
+template <class Type, bool kAlongK, bool kTurn, bool kFull>
+LAMINA_INLINE void pack_square(const typename Type::Item* src, int64_t step, int64_t count, int64_t k,
+                               int32_t* to) {
+  const auto row = [&](int64_t r) __attribute__((always_inline)) {
+    const auto* from = kFull || r < (kAlongK ? count : k) ? src + r * step : src;
+    if constexpr (kAlongK) {
+      if (kFull) prefetch(from + kAhead * kUnit<Type>);
+      return words<Type>(from, 16, [=](int64_t i) {
+        return kFull ? 16 : r < count ? clamp_lanes(k - 16 * i) : 0;
       });
-    }
-  } else {  // words along w, a row for each k
-#pragma GCC unroll 16
-    for (int64_t j = 0; j < 16; ++j) {
+    } else {
       if (kFull) {
 #pragma GCC unroll 4
-        for (int64_t i = 0; i < kWord<Type>; ++i) prefetch(src + (j + 16 * i + kUnit<Type>)*k_step);
+        for (int64_t i = 0; i < kWord<Type>; ++i) prefetch(from + (16 * i + kUnit<Type>)*step);
       }
-      rows[j] = words<Type>(kFull || j < k ? src + j * k_step : src, 16 * k_step, [=](int64_t i) {
-        return kFull ? 16 : j + 16 * i < k ? clamp_lanes(count) : 0;
+      return words<Type>(from, 16 * step, [=](int64_t i) {
+        return kFull ? 16 : r + 16 * i < k ? clamp_lanes(count) : 0;
       });
     }
-  }
-  if (of_a != (k_step == 1)) transpose(rows);
+  };
+  if constexpr (kTurn) {
+    VecI rows[16];
 #pragma GCC unroll 16
-  for (int64_t i = 0; i < 16; ++i) rows[i].store(to + i * 16);
+    for (int64_t r = 0; r < 16; ++r) rows[r] = row(r);
+    transpose(rows);
+#pragma GCC unroll 16
+    for (int64_t r = 0; r < 16; ++r) rows[r].store(to + r * 16);
+  } else {
+#pragma GCC unroll 4
+    for (int64_t r = 0; r < 16; ++r) row(r).store(to + r * 16);
+  }
 }
 
-template <class Type>
-void pack(const GemmTilesPack& p) {
-  using Item = typename Type::Item;
-  const Item* src = static_cast<const Item*>(p.src);
+template <class Type, bool kAlongK, bool kTurn>
+void pack_panels(const GemmTilesPack& p) {
+  const auto* src = static_cast<const typename Type::Item*>(p.src);
   char* dst = static_cast<char*>(p.dst);
+  const int64_t step = kAlongK ? p.w_step : p.k_step;
   for (int64_t k = 0; k < p.k; k += kUnit<Type>, dst += kUnitBytes) {
     char* panel = dst;
     for (int64_t w = 0; w < p.count; w += kPanel, panel += p.panel_bytes) {
       for (int64_t half = w; half < simd_min(w + kPanel, p.count); half += 16) {
-        const Item* from = src + half * p.w_step + k * p.k_step;
+        const auto* from = src + half * p.w_step + k * p.k_step;
         int32_t* to = reinterpret_cast<int32_t*>(panel + (half - w) * 64);
         if (p.count - half >= 16 && p.k - k >= kUnit<Type>) {
-          pack_square<Type, true>(from, p.w_step, p.k_step, 16, kUnit<Type>, p.of_a, to);
+          pack_square<Type, kAlongK, kTurn, true>(from, step, 16, kUnit<Type>, to);
         } else {
-          pack_square<Type, false>(from, p.w_step, p.k_step, p.count - half, p.k - k, p.of_a, to);
+          pack_square<Type, kAlongK, kTurn, false>(from, step, p.count - half, p.k - k, to);
         }
       }
     }
   }
+}
+
+template <class Type>
+void pack(const GemmTilesPack& p) {
+  if (p.k_step == 1) return p.of_a ? pack_panels<Type, true, false>(p) : pack_panels<Type, true, true>(p);
+  return p.of_a ? pack_panels<Type, false, true>(p) : pack_panels<Type, false, false>(p);
 }
 
 // A finished tile of C that is rounded and stored beside the products of the next.

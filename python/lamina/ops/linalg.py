@@ -47,10 +47,15 @@ def matmul(x1, x2):
     """
     if not (isinstance(x1, Tensor) and isinstance(x2, Tensor)):
         x1, x2 = tensor(x1), tensor(x2)
-    core1, core2 = x1._core, x2._core
-    y = _core.matmul(core1, core2)
+    y = _core.matmul(x1._core, x2._core)
     if (x1._source is None and x2._source is None) or not mode.enabled:
         return Tensor(y)
+    return _record_matmul(x1, x2, y)
+
+
+# Apart, because variables that a closure shares make every call slower, recorded or not.
+def _record_matmul(x1, x2, y):
+    core1, core2 = x1._core, x2._core
     if core1.dtype != core2.dtype:
         return matmul(cast(x1, y.dtype), cast(x2, y.dtype))
     if x1.ndim == 1:
