@@ -68,7 +68,8 @@ test-openmp: debian $(VENV)/tools $(VENV)/installed
 
 # The C++ tests, then the sweep. (An interpreter that is not instrumented itself needs the libraries loaded first.)
 test-sanitizers: debian $(VENV)/tools $(VENV)/installed
-	$(CONFIGURE) -B build/sanitized -DLAMINA_OPENMP=OFF -DLAMINA_SANITIZE=address,undefined
+	$(CONFIGURE) -B build/sanitized -DLAMINA_OPENMP=OFF -DLAMINA_SANITIZE=address,undefined \
+	  -DCMAKE_INTERPROCEDURAL_OPTIMIZATION=OFF
 	$(CMAKE) --build build/sanitized -j $(JOBS)
 	$(TEST_CPP) build/sanitized
 	rm -rf build/sanitized/site && mkdir -p build/sanitized/site && cp -r python/lamina build/sanitized/site/
