@@ -75,10 +75,16 @@ test-openmp: debian $(VENV)/tools $(VENV)/installed
 	PYTHONPATH=build/openmp/site $(BIN)/python -m pytest -q tests/ops tests/test_bits.py
 	test "$$(PYTHONPATH=build/openmp/site $(BIN)/python -m tests.bits)" = "$$($(BIN)/python -m tests.bits)"
 
-test-sanitizers: debian $(VENV)/tools
-	$(CONFIGURE) -B build/sanitized -DLAMINA_OPENMP=OFF -DLAMINA_PYTHON=OFF -DLAMINA_SANITIZE=address,undefined
+# The C++ tests, then the sweep. (An interpreter that is not instrumented itself needs the libraries loaded first.)
+test-sanitizers: debian $(VENV)/tools $(VENV)/installed
+	$(CONFIGURE) -B build/sanitized -DLAMINA_OPENMP=OFF -DLAMINA_SANITIZE=address,undefined \
+	  -DCMAKE_INTERPROCEDURAL_OPTIMIZATION=OFF
 	$(CMAKE) --build build/sanitized -j $(JOBS)
 	$(TEST_CPP) build/sanitized
+	rm -rf build/sanitized/site && mkdir -p build/sanitized/site && cp -r python/lamina build/sanitized/site/
+	rm -f build/sanitized/site/lamina/_core*.so && $(CMAKE) --install build/sanitized --prefix build/sanitized/site
+	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" ASAN_OPTIONS=detect_leaks=0 \
+	  PYTHONPATH=build/sanitized/site LAMINA_GRAIN=1 $(BIN)/python -m tests.sweep --count 1008
 
 # What every op row calls and what must come out, for the player of tests/cpp, which needs no Python.
 build/rows.bin: $(VENV)/installed $(shell git ls-files 'tests/*.py' 2>/dev/null)

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <mutex>
 
 #include "base/cpu.h"
@@ -46,6 +47,29 @@ SizeClass size_class(size_t bytes) {
 struct FreeBlock {
   FreeBlock* next;
 };
+
+// Kernels are built without ASan, which so cannot see them write beyond the bytes asked for: in its builds
+// the rest of the block holds a pattern that must be whole when the block comes back.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr unsigned char kPattern = 0xa5;
+
+void fill_rest(void* block, size_t bytes, size_t size) {
+  ASAN_UNPOISON_MEMORY_REGION(block, size);
+  std::memset(static_cast<char*>(block) + bytes, kPattern, size - bytes);
+}
+
+void check_rest(const void* block, size_t bytes, size_t size) {
+  const auto* p = static_cast<const unsigned char*>(block);
+  for (size_t i = bytes; i < size; ++i) {
+    if (p[i] == kPattern) continue;
+    std::fprintf(stderr, "[allocate] byte %zu was written of a block of %zu\n", i, bytes);
+    std::abort();
+  }
+}
+#else
+void fill_rest(void*, size_t, size_t) {}
+void check_rest(const void*, size_t, size_t) {}
+#endif
 
 // All state behind one mutex: an uncontended lock costs less than the bookkeeping of thread-local caches.
 struct Cache {
@@ -159,6 +183,7 @@ void* allocate(size_t bytes) {
     stats.in_use += size;
     stats.peak = std::max(stats.peak, stats.in_use);
   }
+  fill_rest(block, bytes, size);
   // Under ASan a use beyond the requested bytes, or after deallocate, is reported as for malloc.
   ASAN_POISON_MEMORY_REGION(block, size);
   ASAN_UNPOISON_MEMORY_REGION(block, bytes);
@@ -169,6 +194,7 @@ void deallocate(void* block, size_t bytes) noexcept {
   if (block == nullptr) return;
   const auto [index, size] = size_class(bytes);
   ASAN_UNPOISON_MEMORY_REGION(block, size);
+  check_rest(block, bytes, size);
   const size_t limit = cache_limit();
   std::lock_guard lock(cache.mutex);
   cache.stats.in_use -= size;

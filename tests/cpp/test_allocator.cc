@@ -246,5 +246,19 @@ TEST_F(Allocator, ForkedChildCanAllocate) {
   other.join();
 }
 
+#if defined(__SANITIZE_ADDRESS__)
+// As a kernel does, which is built without instrumentation.
+__attribute__((no_sanitize("address"))) void write_beyond(char* block, size_t bytes) { block[bytes] = 1; }
+
+TEST(AllocatorDeathTest, WritesBeyondABlockAreFound) {
+  const auto misuse = [](size_t bytes) {
+    void* block = allocate(bytes);
+    write_beyond(static_cast<char*>(block), bytes);
+    deallocate(block, bytes);
+  };
+  EXPECT_DEATH(misuse(100), "byte 100 was written of a block of 100");
+}
+#endif
+
 }  // namespace
 }  // namespace lamina
