@@ -25,17 +25,17 @@ inline const MachinePeaks& peaks() {
 }
 
 // GFLOP/s and GB/s of an iteration of so many operations (a multiply-add is two) and of bytes read and
-// written at least, and each as a share of the float32 multiply-add peak and of the triad over memory.
+// written at least, and each in percent of the float32 multiply-add peak and of the triad over memory.
 inline void rates(benchmark::State& state, double flops, double bytes) {
   const auto rate = [](double amount) {
     return benchmark::Counter(amount, benchmark::Counter::kIsIterationInvariantRate);
   };
   if (flops > 0) {
     state.counters["GFLOP/s"] = rate(flops * 1e-9);
-    state.counters["of_peak"] = rate(flops / peaks().flops_per_second);
+    state.counters["%peak"] = rate(100 * flops / peaks().flops_per_second);
   }
   state.counters["GB/s"] = rate(bytes * 1e-9);
-  state.counters["of_triad"] = rate(bytes / peaks().bytes_per_second);
+  state.counters["%triad"] = rate(100 * bytes / peaks().bytes_per_second);
 }
 
 }  // namespace lamina
