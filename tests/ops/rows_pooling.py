@@ -32,6 +32,12 @@ def samples(rng):
         ((1, 5, 5, 2), dict(pool_size=3, strides=1, padding="same")),
         ((1, 6, 5, 4), dict(pool_size=(1, 2), strides=(2, 3))),
         ((1, 18, 17, 1), dict(pool_size=17, strides=5, padding="same")),
+        # Few channels: whole vectors run into later pixels, but not over gaps, rows' ends or the tensor's.
+        ((2, 6, 8, 6), dict(pool_size=2)),
+        ((2, 5, 7, 6), dict(pool_size=2)),
+        ((5, 1, 1, 3), dict(pool_size=1)),
+        ((2, 9, 9, 20), dict(pool_size=(2, 3), strides=3)),
+        ((2, 9, 9, 3), dict(pool_size=(2, 2), strides=(2, 3))),
         ((2, 9, 4), dict(pool_size=3)),
         ((1, 5, 33), dict(pool_size=2, strides=1, padding="same")),
         ((2, 5, 4, 6, 3), dict(pool_size=2)),
