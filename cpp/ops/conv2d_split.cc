@@ -25,17 +25,18 @@ int64_t block_units_of(const ConvJob& j) {
 struct ForwardLayout : Layout {
   // Runs of neighbours: an image, rows of outputs and the ends of rows between them; or a row of outputs of
   // all images side by side.
-  int64_t runs, positions;
+  int64_t runs, positions, run_panels;
   int64_t tile_m, tile_n;
   size_t packed_bytes, fits_bytes, total;
 
-  explicit ForwardLayout(const ConvJob& j) : Layout(j, kStageBytes, 0, true) {
+  explicit ForwardLayout(const ConvJob& j) : Layout(j, stage_bytes_of(j), 0, true) {
     runs = side_by_side ? rows : images;
     positions = side_by_side ? j.ow * images : (rows - 1) * plane_w + j.ow;
+    run_panels = ceil_div(positions, kSplitPanel);
     tile_m = kTilePixels;
     tile_n = std::min(kTileN, round_up(j.fg, kSplitPanel));
     const auto too_few = [&] {
-      return runs * ceil_div(positions, tile_m) * ceil_div(j.fg, tile_n) < kMinTiles;
+      return ceil_div(runs * run_panels * kSplitPanel, tile_m) * ceil_div(j.fg, tile_n) < kMinTiles;
     };
     while (tile_m > 2 * kSplitPanel && too_few()) tile_m /= 2;
     while (tile_n > kMinTileN && too_few()) tile_n = round_up(tile_n / 2, kSplitPanel);
@@ -72,29 +73,27 @@ bool pack_filters(const ConvJob& j, const Layout& layout, const float* w, uint16
   return all_fit(fits, layout.panels * units);
 }
 
-// out[i]: where in y position first + i of a run lies, or -1. Returns how many of `most` there are.
-int64_t find_outputs(const ConvJob& j, const ForwardLayout& layout, const Stage& stage, int64_t run,
-                     int64_t first, int64_t most, int64_t* out) {
+// out[i]: where in y position first + i of a run lies, or -1; i < count.
+void find_outputs(const ConvJob& j, const ForwardLayout& layout, const Stage& stage, int64_t run, int64_t first,
+                  int64_t count, int64_t* out) {
   if (layout.side_by_side) {
-    const int64_t m = std::min(most, layout.positions - first);
     const int64_t at = stage.image * j.y_image + (stage.row + run) * j.y_row;
-    for (int64_t i = 0; i < m; ++i) {
+    for (int64_t i = 0; i < count; ++i) {
       const int64_t column = (first + i) / layout.images, image = (first + i) % layout.images;
       out[i] = image < stage.images ? at + image * j.y_image + column * j.y_col : -1;
     }
-    return m;
+    return;
   }
-  const int64_t m = std::min(most, (stage.rows - 1) * layout.plane_w + j.ow - first);
   int64_t row = first / layout.plane_w, column = first % layout.plane_w;
-  for (int64_t i = 0; i < m; ++i) {
-    out[i] =
-        column < j.ow ? (stage.image + run) * j.y_image + (stage.row + row) * j.y_row + column * j.y_col : -1;
+  for (int64_t i = 0; i < count; ++i) {
+    out[i] = column < j.ow
+                 ? (stage.image + run) * j.y_image + (stage.row + row) * j.y_row + column * j.y_col
+                 : -1;
     if (++column == layout.plane_w) {
       column = 0;
       ++row;
     }
   }
-  return m;
 }
 
 void multiply_stage(const ConvJob& j, const ForwardLayout& layout, const Stage& stage, const uint16_t* planes,
@@ -102,20 +101,32 @@ void multiply_stage(const ConvJob& j, const ForwardLayout& layout, const Stage& 
                     float* y) {
   const auto multiply = conv_split_kernels()->multiply[layout.parts - 1];
   const int64_t runs = layout.side_by_side ? stage.rows : stage.images,
-                positions = layout.side_by_side ? layout.positions : (stage.rows - 1) * layout.plane_w + j.ow,
-                per_run = ceil_div(positions, layout.tile_m);
-  const int64_t tiles_m = runs * per_run, tiles = tiles_m * ceil_div(j.fg, layout.tile_n);
+                positions =
+                    layout.side_by_side ? layout.positions : (stage.rows - 1) * layout.plane_w + j.ow,
+                run_panels = ceil_div(positions, kSplitPanel);
+  // Tiles go on from one run into the next: every tile reads all filters.
+  const int64_t panels_m = runs * run_panels, tile_panels = layout.tile_m / kSplitPanel;
+  const int64_t tiles_m = ceil_div(panels_m, tile_panels), tiles = tiles_m * ceil_div(j.fg, layout.tile_n);
   const double products = layout.parts * (layout.parts + 1) / 2;
   const double cost =
       kProductCost * products * static_cast<double>(layout.tile_m * layout.tile_n * j.depth());
   parallel_for(tiles, grain_for(cost), [&](int64_t begin, int64_t end) {
-    int64_t out[kTilePixels];
+    int64_t out[kTilePixels], starts[kTilePixels / kSplitPanel], counts[kTilePixels / kSplitPanel];
     for (int64_t t = begin; t < end; ++t) {
-      const int64_t run = t % tiles_m / per_run, first = t % per_run * layout.tile_m,
-                    f = t / tiles_m * layout.tile_n;
-      const int64_t m = find_outputs(j, layout, stage, run, first, layout.tile_m, out);
-      const int64_t start = layout.side_by_side ? layout.row_at(0, 0, run) : layout.row_at(run, 0, 0);
-      multiply({.planes = planes + (start + first) * j.c,
+      const int64_t first_panel = t % tiles_m * tile_panels, f = t / tiles_m * layout.tile_n;
+      const int64_t panels = std::min(tile_panels, panels_m - first_panel);
+      for (int64_t p = 0; p < panels; ++p) {
+        const int64_t run = (first_panel + p) / run_panels,
+                      first = (first_panel + p) % run_panels * kSplitPanel;
+        starts[p] =
+            ((layout.side_by_side ? layout.row_at(0, 0, run) : layout.row_at(run, 0, 0)) + first) * j.c;
+        counts[p] = std::min(kSplitPanel, positions - first);
+        find_outputs(j, layout, stage, run, first, counts[p], out + p * kSplitPanel);
+      }
+      multiply({.planes = planes,
+                .starts = starts,
+                .counts = counts,
+                .panels_m = panels,
                 .plane = layout.plane,
                 .step = j.c,
                 .steps = steps,
@@ -126,7 +137,6 @@ void multiply_stage(const ConvJob& j, const ForwardLayout& layout, const Stage& 
                 .bias = bias ? bias + f : nullptr,
                 .y = y + j.y_base + f,
                 .out = out,
-                .m = m,
                 .n = std::min(layout.tile_n, j.fg - f),
                 .units = units_of(j),
                 .activation = activation});

@@ -38,10 +38,13 @@ size_t conv_split_weight_scratch(const ConvJob& job, bool dz_kept);  // dz is dy
 bool run_conv_split_weight(const ConvJob& job, const float* source, const float* dy, float* dw,
                            const ConvEpilogueGrad& epilogue, void* scratch);
 
-// m positions, n filters: y[i] = sum over units of k (32 channels of one tap) of planes[i * step +
-// steps[unit] ..] B.
+// Panels of up to 32 positions, n filters: y[i] = sum over units of k (32 channels of one tap) of planes[start of the
+// panel + i * step + steps[unit] ..] B.
 struct ConvSplitBlock {
-  const uint16_t* planes;    // window of the first position
+  const uint16_t* planes;
+  const int64_t* starts;     // [panels_m] window of the first position of each panel
+  const int64_t* counts;     // [panels_m] positions of each, 1 .. 32
+  int64_t panels_m;
   int64_t plane;             // elements from one part to the next
   int64_t step;              // from one position to the next
   const int64_t* steps;      // [units] from a window to a unit
@@ -51,8 +54,8 @@ struct ConvSplitBlock {
   int64_t first_panel, panels;
   const float* bias;  // [n] or null
   float* y;
-  const int64_t* out;  // [m] where a position's filters begin; negative: dropped
-  int64_t m, n, units;
+  const int64_t* out;  // [panels_m][32] where a position's filters begin; negative: dropped
+  int64_t n, units;
   Activation activation;
 };
 

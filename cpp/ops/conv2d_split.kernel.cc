@@ -48,9 +48,9 @@ void multiply(const ConvSplitBlock& g) {
     const int64_t panel_size = split_panel_size(P, units * kUnit);
     const uint16_t* b =
         g.packed_b + g.panels * split_panel_size(P, first * kUnit) + g.first_panel * panel_size;
-    for (int64_t i = 0; i < g.m; i += kPanel) {
-      const int64_t m = simd_min(kPanel, g.m - i);
-      const Window a{g.planes + i * g.step, g.steps + first, g.plane, kTileRows * g.step,
+    for (int64_t p = 0; p < g.panels_m; ++p) {
+      const int64_t i = p * kPanel, m = g.counts[p];
+      const Window a{g.planes + g.starts[p], g.steps + first, g.plane, kTileRows * g.step,
                      g.step * static_cast<int64_t>(sizeof(uint16_t))};
       for (int64_t panel = 0; panel < panels_n; ++panel) {
         const int64_t j = panel * kPanel, n = simd_min(kPanel, g.n - j);

@@ -89,6 +89,12 @@ struct Layout {
   }
 };
 
+// Every stage goes through all filters, or all of dw: large ones want large stages.
+inline int64_t stage_bytes_of(const ConvJob& j) {
+  const auto bytes = static_cast<int64_t>(sizeof(float)) * j.depth() * j.fg;
+  return std::clamp(bytes, Layout::kStageBytes, 4 * Layout::kStageBytes);
+}
+
 // One stage: output rows [row, row + rows) of the images [image, image + images).
 struct Stage {
   int64_t image, images, row, rows;

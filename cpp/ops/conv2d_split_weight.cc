@@ -15,12 +15,6 @@ using namespace conv_split;
 constexpr double kPairCost = 0.1, kFmaCost = 0.014;
 constexpr int64_t kSumRows = 256;  // pixels of one partial sum of db
 
-// Every stage reads and writes all of dw: large filters want large stages.
-int64_t stage_bytes(const ConvJob& j) {
-  const auto dw_bytes = static_cast<int64_t>(sizeof(float)) * j.depth() * j.fg;
-  return std::clamp(dw_bytes, Layout::kStageBytes, 4 * Layout::kStageBytes);
-}
-
 // Of a weight gradient, after the planes.
 struct WeightLayout {
   Layout layout;
@@ -29,7 +23,7 @@ struct WeightLayout {
 
   // dz_kept: the caller keeps dz, or it is dy; else a stage has one of its own.
   WeightLayout(const ConvJob& j, bool dz_kept)
-      : layout(j, stage_bytes(j), j.ow * j.fg * (2 * split_parts(j.precision) + 4), false) {
+      : layout(j, stage_bytes_of(j), j.ow * j.fg * (2 * split_parts(j.precision) + 4), false) {
     pixels = layout.images * layout.rows * j.ow;
     k = j.depth();
     blocks = ceil_div(pixels, kSumRows);

@@ -13,7 +13,7 @@ namespace {
 
 struct None {};
 
-// Integers of `Bytes` bytes, as many as vectors of T have lanes, in steps that the compiler has instructions
+// kLanes integers of kBytes bytes, converted in steps that the compiler has instructions
 // for: halves or doubles.
 template <int kLanes, int kBytes>
 struct Integers;
