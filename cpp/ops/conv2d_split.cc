@@ -74,8 +74,8 @@ bool pack_filters(const ConvJob& j, const Layout& layout, const float* w, uint16
 }
 
 // out[i]: where in y position first + i of a run lies, or -1; i < count.
-void find_outputs(const ConvJob& j, const ForwardLayout& layout, const Stage& stage, int64_t run, int64_t first,
-                  int64_t count, int64_t* out) {
+void find_outputs(const ConvJob& j, const ForwardLayout& layout, const Stage& stage, int64_t run,
+                  int64_t first, int64_t count, int64_t* out) {
   if (layout.side_by_side) {
     const int64_t at = stage.image * j.y_image + (stage.row + run) * j.y_row;
     for (int64_t i = 0; i < count; ++i) {
@@ -86,9 +86,8 @@ void find_outputs(const ConvJob& j, const ForwardLayout& layout, const Stage& st
   }
   int64_t row = first / layout.plane_w, column = first % layout.plane_w;
   for (int64_t i = 0; i < count; ++i) {
-    out[i] = column < j.ow
-                 ? (stage.image + run) * j.y_image + (stage.row + row) * j.y_row + column * j.y_col
-                 : -1;
+    out[i] =
+        column < j.ow ? (stage.image + run) * j.y_image + (stage.row + row) * j.y_row + column * j.y_col : -1;
     if (++column == layout.plane_w) {
       column = 0;
       ++row;
@@ -101,8 +100,7 @@ void multiply_stage(const ConvJob& j, const ForwardLayout& layout, const Stage& 
                     float* y) {
   const auto multiply = conv_split_kernels()->multiply[layout.parts - 1];
   const int64_t runs = layout.side_by_side ? stage.rows : stage.images,
-                positions =
-                    layout.side_by_side ? layout.positions : (stage.rows - 1) * layout.plane_w + j.ow,
+                positions = layout.side_by_side ? layout.positions : (stage.rows - 1) * layout.plane_w + j.ow,
                 run_panels = ceil_div(positions, kSplitPanel);
   // Tiles go on from one run into the next: every tile reads all filters.
   const int64_t panels_m = runs * run_panels, tile_panels = layout.tile_m / kSplitPanel;

@@ -38,12 +38,12 @@ size_t conv_split_weight_scratch(const ConvJob& job, bool dz_kept);  // dz is dy
 bool run_conv_split_weight(const ConvJob& job, const float* source, const float* dy, float* dw,
                            const ConvEpilogueGrad& epilogue, void* scratch);
 
-// Panels of up to 32 positions, n filters: y[i] = sum over units of k (32 channels of one tap) of planes[start of the
-// panel + i * step + steps[unit] ..] B.
+// Panels of up to 32 positions, n filters: y[i] = sum over units of k (32 channels of one tap) of
+// planes[start of the panel + i * step + steps[unit] ..] B.
 struct ConvSplitBlock {
   const uint16_t* planes;
-  const int64_t* starts;     // [panels_m] window of the first position of each panel
-  const int64_t* counts;     // [panels_m] positions of each, 1 .. 32
+  const int64_t* starts;  // [panels_m] window of the first position of each panel
+  const int64_t* counts;  // [panels_m] positions of each, 1 .. 32
   int64_t panels_m;
   int64_t plane;             // elements from one part to the next
   int64_t step;              // from one position to the next
