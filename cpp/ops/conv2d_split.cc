@@ -14,7 +14,7 @@ namespace {
 
 using namespace conv_split;
 
-constexpr int64_t kTilePixels = 256, kTileN = 512, kMinTileN = 128, kMinTiles = 8;
+constexpr int64_t kTilePixels = 512, kTileN = 256, kMinTileN = 128, kMinTiles = 8;
 constexpr int64_t kBlockUnits = 8;  // of k at a time, where one 32 channels' taps are more than twice as many
 constexpr double kFmaCost = 0.0118;  // nanoseconds of a multiply-add by conv2d_direct
 
@@ -23,20 +23,18 @@ int64_t block_units_of(const ConvJob& j) {
 }
 
 struct ForwardLayout : Layout {
-  // Runs of neighbours: an image, rows of outputs and the ends of rows between them; or a row of outputs of
-  // all images side by side.
-  int64_t runs, positions, run_panels;
+  int64_t positions;     // of one image: rows of outputs and the ends of rows between them
+  int64_t image_panels;  // of positions
   int64_t tile_m, tile_n;
   size_t packed_bytes, fits_bytes, total;
 
-  explicit ForwardLayout(const ConvJob& j) : Layout(j, stage_bytes_of(j), 0, true) {
-    runs = side_by_side ? rows : images;
-    positions = side_by_side ? j.ow * images : (rows - 1) * plane_w + j.ow;
-    run_panels = ceil_div(positions, kSplitPanel);
+  explicit ForwardLayout(const ConvJob& j) : Layout(j, stage_bytes_of(j), 0) {
+    positions = (rows - 1) * plane_w + j.ow;
+    image_panels = ceil_div(positions, kSplitPanel);
     tile_m = kTilePixels;
     tile_n = std::min(kTileN, round_up(j.fg, kSplitPanel));
     const auto too_few = [&] {
-      return ceil_div(runs * run_panels * kSplitPanel, tile_m) * ceil_div(j.fg, tile_n) < kMinTiles;
+      return ceil_div(images * image_panels * kSplitPanel, tile_m) * ceil_div(j.fg, tile_n) < kMinTiles;
     };
     while (tile_m > 2 * kSplitPanel && too_few()) tile_m /= 2;
     while (tile_n > kMinTileN && too_few()) tile_n = round_up(tile_n / 2, kSplitPanel);
@@ -73,21 +71,14 @@ bool pack_filters(const ConvJob& j, const Layout& layout, const float* w, uint16
   return all_fit(fits, layout.panels * units);
 }
 
-// out[i]: where in y position first + i of a run lies, or -1; i < count.
-void find_outputs(const ConvJob& j, const ForwardLayout& layout, const Stage& stage, int64_t run,
+// out[i]: where in y position first + i of an image of the stage lies, or -1; i < count.
+void find_outputs(const ConvJob& j, const ForwardLayout& layout, const Stage& stage, int64_t image,
                   int64_t first, int64_t count, int64_t* out) {
-  if (layout.side_by_side) {
-    const int64_t at = stage.image * j.y_image + (stage.row + run) * j.y_row;
-    for (int64_t i = 0; i < count; ++i) {
-      const int64_t column = (first + i) / layout.images, image = (first + i) % layout.images;
-      out[i] = image < stage.images ? at + image * j.y_image + column * j.y_col : -1;
-    }
-    return;
-  }
   int64_t row = first / layout.plane_w, column = first % layout.plane_w;
   for (int64_t i = 0; i < count; ++i) {
-    out[i] =
-        column < j.ow ? (stage.image + run) * j.y_image + (stage.row + row) * j.y_row + column * j.y_col : -1;
+    out[i] = column < j.ow
+                 ? (stage.image + image) * j.y_image + (stage.row + row) * j.y_row + column * j.y_col
+                 : -1;
     if (++column == layout.plane_w) {
       column = 0;
       ++row;
@@ -99,11 +90,10 @@ void multiply_stage(const ConvJob& j, const ForwardLayout& layout, const Stage& 
                     const int64_t* steps, const uint16_t* packed, const float* bias, Activation activation,
                     float* y) {
   const auto multiply = conv_split_kernels()->multiply[layout.parts - 1];
-  const int64_t runs = layout.side_by_side ? stage.rows : stage.images,
-                positions = layout.side_by_side ? layout.positions : (stage.rows - 1) * layout.plane_w + j.ow,
-                run_panels = ceil_div(positions, kSplitPanel);
-  // Tiles go on from one run into the next: every tile reads all filters.
-  const int64_t panels_m = runs * run_panels, tile_panels = layout.tile_m / kSplitPanel;
+  const int64_t positions = (stage.rows - 1) * layout.plane_w + j.ow,
+                image_panels = ceil_div(positions, kSplitPanel);
+  // Tiles go on from one image into the next: every tile reads all its filters.
+  const int64_t panels_m = stage.images * image_panels, tile_panels = layout.tile_m / kSplitPanel;
   const int64_t tiles_m = ceil_div(panels_m, tile_panels), tiles = tiles_m * ceil_div(j.fg, layout.tile_n);
   const double products = layout.parts * (layout.parts + 1) / 2;
   const double cost =
@@ -114,12 +104,11 @@ void multiply_stage(const ConvJob& j, const ForwardLayout& layout, const Stage& 
       const int64_t first_panel = t % tiles_m * tile_panels, f = t / tiles_m * layout.tile_n;
       const int64_t panels = std::min(tile_panels, panels_m - first_panel);
       for (int64_t p = 0; p < panels; ++p) {
-        const int64_t run = (first_panel + p) / run_panels,
-                      first = (first_panel + p) % run_panels * kSplitPanel;
-        starts[p] =
-            ((layout.side_by_side ? layout.row_at(0, 0, run) : layout.row_at(run, 0, 0)) + first) * j.c;
+        const int64_t image = (first_panel + p) / image_panels,
+                      first = (first_panel + p) % image_panels * kSplitPanel;
+        starts[p] = (layout.row_at(image, 0, 0) + first) * j.c;
         counts[p] = std::min(kSplitPanel, positions - first);
-        find_outputs(j, layout, stage, run, first, counts[p], out + p * kSplitPanel);
+        find_outputs(j, layout, stage, image, first, counts[p], out + p * kSplitPanel);
       }
       multiply({.planes = planes,
                 .starts = starts,
@@ -148,8 +137,7 @@ bool conv_splits(const ConvJob& j, DType dtype) {
   if (!may_split(j, dtype)) return false;
   const ForwardLayout layout(j);
   const double images = static_cast<double>(j.n * layout.row_stages), k = static_cast<double>(j.depth());
-  const double m = static_cast<double>(layout.image_stages * layout.row_stages * layout.runs *
-                                       round_up(layout.positions, Layout::kRun)),
+  const double m = images * static_cast<double>(round_up(layout.positions, 16)),
                n = static_cast<double>(round_up(j.fg, 16));
   const double tiles = kProductCost * layout.parts * (layout.parts + 1) / 2 * m * n * k +
                        kSplitCost * (images * static_cast<double>(layout.image_pixels * j.c) + k * n) +

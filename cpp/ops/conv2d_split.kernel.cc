@@ -38,16 +38,42 @@ void finish_positions(const ConvSplitBlock& g, int64_t i, int64_t m) {
   }
 }
 
+// Asks for the filters of the next block while this one's are multiplied: all together are larger than L2.
+class Prefetcher {
+ public:
+  void begin(const uint16_t* from, int64_t elements) {
+    from_ = reinterpret_cast<const char*>(from);
+    left_ = elements * static_cast<int64_t>(sizeof(uint16_t)) / 64;
+  }
+  int64_t left() const { return left_; }
+  void steps(int64_t n) {
+    n = simd_min(n, left_);
+    left_ -= n;
+    for (const char* end = from_ + n * 64; from_ < end; from_ += 64) __builtin_prefetch(from_, 0, 2);
+  }
+
+ private:
+  const char* from_;
+  int64_t left_ = 0;
+};
+
 template <int P>
 void multiply(const ConvSplitBlock& g) {
   const TileScope scope;
-  Side<NoFeeder> side;
+  Side<Prefetcher> side;
   const int64_t panels_n = ceil_div(g.n, kPanel);
+  const auto filters = [&](int64_t unit, int64_t panel_size) {
+    return g.packed_b + g.panels * split_panel_size(P, unit * kUnit) + g.first_panel * panel_size;
+  };
   for (int64_t first = 0; first < g.units; first += g.block_units) {
     const int64_t units = simd_min(g.block_units, g.units - first), runs = units * runs_of(P);
     const int64_t panel_size = split_panel_size(P, units * kUnit);
-    const uint16_t* b =
-        g.packed_b + g.panels * split_panel_size(P, first * kUnit) + g.first_panel * panel_size;
+    const uint16_t* b = filters(first, panel_size);
+    if (const int64_t next = first + units; next < g.units) {
+      const int64_t next_size = split_panel_size(P, simd_min(g.block_units, g.units - next) * kUnit);
+      side.next.begin(filters(next, next_size), panels_n * next_size);
+      side.next_each = ceil_div(side.next.left(), runs * panels_n * g.panels_m);
+    }
     for (int64_t p = 0; p < g.panels_m; ++p) {
       const int64_t i = p * kPanel, m = g.counts[p];
       const Window a{g.planes + g.starts[p], g.steps + first, g.plane, kTileRows * g.step,
@@ -56,7 +82,8 @@ void multiply(const ConvSplitBlock& g) {
         const int64_t j = panel * kPanel, n = simd_min(kPanel, g.n - j);
         side.results_each = ceil_div(side.results.left(), runs);
         zero_c();
-        kProducts<P, Window, NoFeeder>[m > kTileRows][n > kTileRows](a, b + panel * panel_size, units, side);
+        kProducts<P, Window, Prefetcher>[m > kTileRows][n > kTileRows](a, b + panel * panel_size, units,
+                                                                       side);
         side.results.finish();
         store_c(side.results.begin(g.y + j, 0, m, n, first > 0, g.out + i));
       }

@@ -25,20 +25,14 @@ bool fill_planes(const ConvJob& j, const Layout& layout, const Stage& stage, con
         const int64_t first =
             inside ? std::clamp<int64_t>(ceil_div(-(j.left + q), j.stride_w), 0, width) : width;
         const int64_t end = std::clamp<int64_t>(ceil_div(j.w - j.left - q, j.stride_w), first, width);
-        const auto clear = [&](int64_t x, int64_t until) {
-          const int64_t run = layout.side_by_side ? 1 : until - x;
-          for (; x < until; x += run) {
-            for (int p = 0; p < layout.parts; ++p) {
-              std::fill_n(to + p * layout.plane + x * layout.pixel_step * c, run * c, uint16_t{0});
-            }
-          }
-        };
-        clear(0, first);
-        clear(end, width);
-        const int64_t run = j.stride_w == 1 && !layout.side_by_side ? end - first : 1;
+        for (int p = 0; p < layout.parts; ++p) {
+          std::fill_n(to + p * layout.plane, first * c, uint16_t{0});
+          std::fill_n(to + p * layout.plane + end * c, (width - end) * c, uint16_t{0});
+        }
+        const int64_t run = j.stride_w == 1 ? end - first : 1;
         for (int64_t x = first; x < end; x += run) {
-          const bool good = split(from + (j.left + q + x * j.stride_w) * c, run * c,
-                                  to + x * layout.pixel_step * c, layout.plane);
+          const bool good =
+              split(from + (j.left + q + x * j.stride_w) * c, run * c, to + x * c, layout.plane);
           fits[r] = fits[r] && good;
         }
       }
@@ -52,8 +46,7 @@ void fill_steps(const ConvJob& j, const Layout& layout, int64_t* steps) {
     const Unit u(j, unit);
     const int64_t h = u.tap_row * j.step_h, w = u.tap_column * j.step_w;
     const int64_t phase = h % j.stride_h * layout.phases_w + w % j.stride_w;
-    steps[unit] =
-        (layout.row_at(0, phase, h / j.stride_h) + w / j.stride_w * layout.pixel_step) * j.c + u.channel;
+    steps[unit] = (layout.row_at(0, phase, h / j.stride_h) + w / j.stride_w) * j.c + u.channel;
   }
 }
 

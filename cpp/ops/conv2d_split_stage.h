@@ -29,26 +29,20 @@ struct Unit {
 
 // How a job is cut; a function of its sizes alone. Where the stride is s, the rows and columns of an image
 // that are r modulo s make a plane of their own, phase r, so that neighbouring outputs always see neighbours.
-// Where rows are short, the images of a stage lie side by side, so that a run of neighbours is one column of
-// every image and the next.
 struct Layout {
   int parts;
   int64_t images, rows;  // of output, per stage: several whole images, or rows of one
   int64_t image_stages, row_stages;
-  int64_t phases_h, phases_w;      // that taps see
-  int64_t plane_h, plane_w;        // of one image and phase
-  int64_t image_pixels, plane;     // of all phases; elements of one part of a stage
-  int64_t image_step, pixel_step;  // pixels from one image or column to the next
-  bool side_by_side;
-  int64_t panels;  // of filters
+  int64_t phases_h, phases_w;   // that taps see
+  int64_t plane_h, plane_w;     // of one image and phase
+  int64_t image_pixels, plane;  // of all phases; elements of one part of a stage
+  int64_t panels;               // of filters
   size_t steps_bytes, planes_bytes;
 
   static constexpr int64_t kStageBytes = 1 << 20;
-  static constexpr int64_t kRun = 16;  // neighbours in a tile
 
   // other_row_bytes: what the stage holds besides, for each row of outputs, kStageBytes at most.
-  Layout(const ConvJob& j, int64_t stage_bytes, int64_t other_row_bytes, bool may_be_side_by_side)
-      : parts(split_parts(j.precision)) {
+  Layout(const ConvJob& j, int64_t stage_bytes, int64_t other_row_bytes) : parts(split_parts(j.precision)) {
     const int64_t reach_h = (j.kh - 1) * j.step_h, reach_w = (j.kw - 1) * j.step_w;
     phases_h = std::min(j.stride_h, reach_h + 1);
     phases_w = std::min(j.stride_w, reach_w + 1);
@@ -71,10 +65,6 @@ struct Layout {
     plane_h = rows + more_rows;
     image_pixels = phases_h * phases_w * plane_h * plane_w;
     plane = images * image_pixels * j.c;
-    side_by_side = may_be_side_by_side && j.oh * round_up(j.ow * images, kRun) <
-                                              images * round_up((j.oh - 1) * plane_w + j.ow, kRun);
-    image_step = side_by_side ? 1 : image_pixels;
-    pixel_step = side_by_side ? images : 1;
 
     panels = ceil_div(j.fg, kSplitPanel);
 
@@ -85,7 +75,7 @@ struct Layout {
   int64_t split_rows() const { return images * phases_h * plane_h; }
   // Of a row of the plane of a phase.
   int64_t row_at(int64_t image, int64_t phase, int64_t row) const {
-    return image * image_step + (phase * plane_h + row) * plane_w * pixel_step;
+    return image * image_pixels + (phase * plane_h + row) * plane_w;
   }
 };
 

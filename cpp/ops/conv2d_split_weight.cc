@@ -23,7 +23,7 @@ struct WeightLayout {
 
   // dz_kept: the caller keeps dz, or it is dy; else a stage has one of its own.
   WeightLayout(const ConvJob& j, bool dz_kept)
-      : layout(j, stage_bytes_of(j), j.ow * j.fg * (2 * split_parts(j.precision) + 4), false) {
+      : layout(j, stage_bytes_of(j), j.ow * j.fg * (2 * split_parts(j.precision) + 4)) {
     pixels = layout.images * layout.rows * j.ow;
     k = j.depth();
     blocks = ceil_div(pixels, kSumRows);

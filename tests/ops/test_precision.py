@@ -124,7 +124,7 @@ CONVOLUTIONS = {
     "strided, one tap": (4, 29, 29, 128, 128, 1, 2, "valid", 1),
     "one tap": (4, 14, 14, 256, 128, 1, 1, "valid", 1),
     "many channels": (8, 7, 7, 256, 256, 3, 1, "same", 1),
-    "images side by side": (38, 4, 4, 256, 256, 3, 1, "same", 1),
+    "small images": (38, 4, 4, 256, 256, 3, 1, "same", 1),
     "rows of one image": (1, 130, 130, 64, 64, 3, 1, "same", 1),
 }
 
@@ -161,7 +161,7 @@ def test_convolutions_are_made_of_parts():
         assert any(np.abs(a - b).max() > 1e-4 for a, b in zip(high, low)), case
 
 
-@pytest.mark.parametrize("case", ["valid", "one tap", "strided", "images side by side", "rows of one image"])
+@pytest.mark.parametrize("case", ["valid", "one tap", "strided", "small images", "rows of one image"])
 @pytest.mark.parametrize("poison", [np.inf, np.nan, 3e38, 1e12])
 def test_convolutions_of_what_must_not_be_split(case, poison):
     fma, got = (convolution(CONVOLUTIONS[case], level, poison) for level in ("highest", "high"))
@@ -171,7 +171,7 @@ def test_convolutions_of_what_must_not_be_split(case, poison):
         np.testing.assert_allclose(y[finite], want[finite], rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("case", ["same", "one tap", "many channels", "strided", "images side by side"])
+@pytest.mark.parametrize("case", ["same", "one tap", "many channels", "strided", "small images"])
 def test_bits_of_convolutions_do_not_depend_on_threads(case):
     results, before = set(), lm.get_num_threads()
     try:
