@@ -96,8 +96,9 @@ void multiply_stage(const ConvJob& j, const ForwardLayout& layout, const Stage& 
   const int64_t panels_m = stage.images * image_panels, tile_panels = layout.tile_m / kSplitPanel;
   const int64_t tiles_m = ceil_div(panels_m, tile_panels), tiles = tiles_m * ceil_div(j.fg, layout.tile_n);
   const double products = layout.parts * (layout.parts + 1) / 2;
-  const double cost =
-      kProductCost * products * static_cast<double>(layout.tile_m * layout.tile_n * j.depth());
+  const double cost = kProductCost * products *
+                      static_cast<double>(panels_m * kSplitPanel * layout.panels * kSplitPanel * j.depth()) /
+                      static_cast<double>(tiles);
   parallel_for(tiles, grain_for(cost), [&](int64_t begin, int64_t end) {
     int64_t out[kTilePixels], starts[kTilePixels / kSplitPanel], counts[kTilePixels / kSplitPanel];
     for (int64_t t = begin; t < end; ++t) {

@@ -154,7 +154,7 @@ struct Blocks {
   int64_t tiles_m(int64_t mc) const { return ceil_div(mc, p.tile_m); }
   int64_t tiles(int64_t mc, int64_t nc) const { return tiles_m(mc) * ceil_div(nc, p.tile_n); }
   double tile_cost(int64_t mc, int64_t nc, int64_t kc) const {
-    return cost_of(static_cast<double>(std::min(mc, p.tile_m) * std::min(nc, p.tile_n) * kc), *p.kernels);
+    return cost_of(static_cast<double>(mc * nc * kc), *p.kernels) / static_cast<double>(tiles(mc, nc));
   }
 
   // Tile t of the block, over k in [pc, pc + kc).

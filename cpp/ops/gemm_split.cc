@@ -144,7 +144,8 @@ void gemm_split_run(const GemmArgs& g, const float* a, const float* b, const flo
       const int64_t tiles_m = ceil_div(g.m, cut.tile_m), tiles = tiles_m * ceil_div(nc, cut.tile_n);
       GemmArgs tile = g;
       tile.k = kc;
-      parallel_for(tiles, grain_for(cost_of(tile, cut.tile_m, cut.tile_n)), [&](int64_t begin, int64_t end) {
+      const double cost = cost_of(tile, g.m, nc) / static_cast<double>(tiles);
+      parallel_for(tiles, grain_for(cost), [&](int64_t begin, int64_t end) {
         for (int64_t t = begin; t < end; ++t) {
           const int64_t i = t % tiles_m * cut.tile_m, j = t / tiles_m * cut.tile_n, panel = j / kSplitPanel;
           GemmSplitBlock block =
