@@ -91,25 +91,29 @@ GemmSplitBlock block_of(const GemmArgs& g, const float* a, const float* b, const
           .activation = g.activation};
 }
 
-// B over n columns from jc and k in [pc, pc + kc).
-void pack_b(const GemmArgs& g, const Cut& cut, const float* b, int64_t nc, int64_t kc, uint16_t* packed,
-            bool* fits) {
+// B over n columns from jc and k in [pc, pc + kc). A product whose tiles are split over threads has its B
+// split alike, worth a thread by itself or not: the same columns to the same thread, whose core then has
+// them.
+void pack_b(const GemmArgs& g, const Cut& cut, const float* b, int64_t nc, int64_t kc, double product_cost,
+            uint16_t* packed, bool* fits) {
   const GemmSplitKernels& kernels = *gemm_split_kernels();
   const int64_t panels = ceil_div(nc, kSplitPanel), blocks = ceil_div(kc, kernels.block_k);
-  const double cost = kSplitCost * static_cast<double>(kSplitPanel * std::min(kc, kernels.block_k));
+  double cost = kSplitCost * static_cast<double>(kSplitPanel * std::min(kc, kernels.block_k));
+  if (product_cost >= 2 * kGrainCost)
+    cost = std::max(cost, 2 * kGrainCost / static_cast<double>(panels * blocks));
   parallel_for(panels * blocks, grain_for(cost), [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
-      const int64_t block = item / panels, panel = item % panels, k = block * kernels.block_k,
+      const int64_t block = item % blocks, panel = item / blocks, k = block * kernels.block_k,
                     j = panel * kSplitPanel;
       const int64_t size = std::min(kernels.block_k, kc - k);
       uint16_t* to =
           packed + panels * split_panel_size(cut.parts, k) + panel * split_panel_size(cut.parts, size);
-      fits[item] = kernels.pack_b[cut.parts - 1]({.src = b + k * g.b_row + j * g.b_col,
-                                                  .dst = to,
-                                                  .count = std::min(nc - j, kSplitPanel),
-                                                  .k = size,
-                                                  .row = g.b_row,
-                                                  .col = g.b_col});
+      fits[block * panels + panel] = kernels.pack_b[cut.parts - 1]({.src = b + k * g.b_row + j * g.b_col,
+                                                                    .dst = to,
+                                                                    .count = std::min(nc - j, kSplitPanel),
+                                                                    .k = size,
+                                                                    .row = g.b_row,
+                                                                    .col = g.b_col});
     }
   });
 }
@@ -140,12 +144,12 @@ void gemm_split_run(const GemmArgs& g, const float* a, const float* b, const flo
     const int64_t nc = std::min(cut.block_n, g.n - jc), panels = ceil_div(nc, kSplitPanel);
     for (int64_t pc = 0; pc < g.k; pc += cut.stretch_k) {
       const int64_t kc = std::min(cut.stretch_k, g.k - pc);
-      pack_b(g, cut, b + pc * g.b_row + jc * g.b_col, nc, kc, packed, fits);
-      const int64_t tiles_m = ceil_div(g.m, cut.tile_m), tiles = tiles_m * ceil_div(nc, cut.tile_n);
       GemmArgs tile = g;
       tile.k = kc;
-      const double cost = cost_of(tile, g.m, nc) / static_cast<double>(tiles);
-      parallel_for(tiles, grain_for(cost), [&](int64_t begin, int64_t end) {
+      const double cost = cost_of(tile, g.m, nc);
+      pack_b(g, cut, b + pc * g.b_row + jc * g.b_col, nc, kc, cost, packed, fits);
+      const int64_t tiles_m = ceil_div(g.m, cut.tile_m), tiles = tiles_m * ceil_div(nc, cut.tile_n);
+      parallel_for(tiles, grain_for(cost / static_cast<double>(tiles)), [&](int64_t begin, int64_t end) {
         for (int64_t t = begin; t < end; ++t) {
           const int64_t i = t % tiles_m * cut.tile_m, j = t / tiles_m * cut.tile_n, panel = j / kSplitPanel;
           GemmSplitBlock block =
