@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ops/conv2d_columns.h"
 #include "ops/conv2d_direct.h"
 #include "ops/launch.h"
 #include "ops/layout.h"
@@ -150,6 +151,10 @@ Status run_conv2d(const Conv2dArgs& a, Buffers b) {
 }
 
 Status run_conv2d_input_grad(const Conv2dArgs& a, Buffers b) {
+  if (conv_columns_pay(forward_job(a), a.dtype)) {
+    run_conv_columns(forward_job(a), a.dtype, b.address[0], b.address[1], b.address[2], b.scratch);
+    return {};
+  }
   for_phases(a, [&](const ConvJob& job) {
     run_conv_job(job, a.dtype, b.address[0], b.address[1], nullptr, Activation::none, b.address[2],
                  b.scratch);
@@ -328,8 +333,12 @@ Tensor conv2d_input_grad(const Tensor& dy_in, const Tensor& w_in, const Shape& x
   if (dx.is_symbolic() || dx.size() == 0) return dx;
   const Tensor dy = contiguous(dy_in), w = contiguous(w_in);
   size_t scratch = 0;
-  for_phases(args,
-             [&](const ConvJob& job) { scratch = std::max(scratch, conv_job_scratch(job, args.dtype)); });
+  if (conv_columns_pay(forward_job(args), args.dtype)) {
+    scratch = conv_columns_scratch(forward_job(args), args.dtype);
+  } else {
+    for_phases(args,
+               [&](const ConvJob& job) { scratch = std::max(scratch, conv_job_scratch(job, args.dtype)); });
+  }
   launch<run_conv2d_input_grad>(op, args, {&dy, &w}, {&dx}, scratch, conv_hints(args));
   return dx;
 }

@@ -48,6 +48,10 @@ def test_frozen_filters_and_images_get_no_gradient(rng):
         (2, 10, 8, 1, 7, 5, 1, 2, "same"),
         (1, 7, 30, 8, 17, 3, 3, 1, "valid"),
         (2, 6, 5, 5, 11, 6, 1, 1, "same"),
+        (5, 12, 11, 3, 32, 5, 1, 1, "same"),
+        (2, 15, 13, 3, 40, 4, 2, 1, "same"),
+        (1, 21, 19, 8, 33, 3, 3, 1, "valid"),
+        (2, 10, 12, 2, 64, 3, 1, 2, "same"),
     ],
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
