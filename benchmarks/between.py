@@ -68,8 +68,7 @@ def cross_entropy(gradient, variant="eager", **case):
 
     x, dy = operands(case | {"kind": "cross_entropy"})
     classes = lm.convert_to_tensor(workloads.labels(case))
-    forward = lambda: lm.ops.sparse_categorical_crossentropy(classes, x, from_logits=True)  # noqa: E731
-    return stepper(forward, [x], dy, gradient)
+    return stepper(lambda: lm.ops.sparse_categorical_crossentropy(classes, x, from_logits=True), [x], dy, gradient)
 
 
 def adam(tensors, size, variant="eager"):
@@ -79,7 +78,10 @@ def adam(tensors, size, variant="eager"):
     gradients = [lm.convert_to_tensor(workloads.ones(size)) for _ in range(tensors)]
     optimizer = lm.optimizers.Adam(workloads.LEARNING_RATE["adam"])
     optimizer.build(variables)
-    step = lambda: optimizer.apply(gradients, variables)  # noqa: E731
+
+    def step():
+        optimizer.apply(gradients, variables)
+
     return lm.function(step) if variant == "captured" else step
 
 

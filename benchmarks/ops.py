@@ -45,17 +45,7 @@ def conv(gradient, variant="eager", **case):
     options = {"strides": case["stride"], "padding": "same" if case["padding"] else "valid"}
     sources = [x, w] if workloads.needs_input_gradient(case) else [w]
 
-    def forward():
-        return lm.ops.conv(x, w, **options)
-
-    def with_gradients():
-        with lm.GradientTape() as tape:
-            for source in sources:
-                tape.watch(source)
-            y = forward()
-        return tape.gradient(y, sources, output_gradients=dy)
-
-    return with_gradients if gradient else forward
+    return between.stepper(lambda: lm.ops.conv(x, w, **options), sources, dy, gradient)
 
 
 SIZES = [(n, n, n) for n in (128, 256, 512, 1024, 2048)]

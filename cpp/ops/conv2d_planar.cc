@@ -77,8 +77,8 @@ struct Planes {
   alignas(64) T at[(kStageBytes + kSlack) / sizeof(T)];
 };
 
-// The planes of a stage. Zeros to the left and right stay from the stage before, which had rows of its own
-// where this one has none.
+// The planes of a stage. Zeros around the image are written for the first stage and stay, but those above and
+// below a band at an edge: there the band before had rows.
 template <class T>
 void fill_planes(const ConvJob& j, const Stages& s, const Stage& stage, bool first, const T* source,
                  T* planes) {

@@ -10,9 +10,11 @@ namespace {
 // Few filters: half a vector; more fill one well enough.
 template <class T>
 constexpr int kFew = Vec<T>::kLanes / 2;
-constexpr int kRow = 8;  // elements a pixel gets on its way between pixels and planes: kFew at most
-// Vectors of pixels at a time, beside one vector of weights and the pixels themselves.
+constexpr int kRow = 8;         // elements a pixel gets on its way between pixels and planes, kFew or more
+constexpr int64_t kChunk = 64;  // pixels whose rows stay in L1
+
 constexpr int at_most(int most, int n) { return n < most ? n : most; }
+// Vectors of pixels at a time, beside one vector of weights and the pixels themselves.
 template <int F>
 constexpr int kPixels = at_most(8, (kVecRegisters - 1) / (F + 1));
 // Taps at a time in the weight gradient, beside one vector of pixels and F of dz.
@@ -61,7 +63,6 @@ LAMINA_INLINE void to_planes(const T* rows, int64_t count, int channels, T* plan
   }
 }
 
-constexpr int64_t kChunk = 64;  // pixels whose rows stay in L1
 // A vector of pixels, `channels` <= kLanes of each, in registers alone.
 template <class T>
 LAMINA_INLINE void transpose_pixels(const T* pixels, int64_t step, int count, int channels, T* planes,
@@ -226,7 +227,7 @@ void multiply(const PlanarBlock& s) {
     to.y[v] = image * s.y_image + row * s.y_row + to.column[v] * s.y_col;
     to.count[v] = lanes_at<T>(positions, position);
   };
-  // `size` vectors from i, the last once more for those past the end: computed, not stored.
+  // kSize vectors from i, the last once more for those past the end: computed, not stored.
   const auto tile = [&]<int kSize>(int64_t i) __attribute__((always_inline)) {
     const int count = static_cast<int>(simd_min<int64_t>(kSize, total - i));
     Vectors<kSize> vectors;

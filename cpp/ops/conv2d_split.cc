@@ -23,18 +23,17 @@ int64_t block_units_of(const ConvJob& j) {
 }
 
 struct ForwardLayout : Layout {
-  int64_t positions;     // of one image: rows of outputs and the ends of rows between them
-  int64_t image_panels;  // of positions
+  int64_t positions;  // of one image: rows of outputs and the ends of rows between them
   int64_t tile_m, tile_n;
   size_t packed_bytes, fits_bytes, total;
 
   explicit ForwardLayout(const ConvJob& j) : Layout(j, stage_bytes_of(j), 0) {
     positions = (rows - 1) * plane_w + j.ow;
-    image_panels = ceil_div(positions, kSplitPanel);
     tile_m = kTilePixels;
     tile_n = std::min(kTileN, round_up(j.fg, kSplitPanel));
     const auto too_few = [&] {
-      return ceil_div(images * image_panels * kSplitPanel, tile_m) * ceil_div(j.fg, tile_n) < kMinTiles;
+      const int64_t m = images * round_up(positions, kSplitPanel);
+      return ceil_div(m, tile_m) * ceil_div(j.fg, tile_n) < kMinTiles;
     };
     while (tile_m > 2 * kSplitPanel && too_few()) tile_m /= 2;
     while (tile_n > kMinTileN && too_few()) tile_n = round_up(tile_n / 2, kSplitPanel);

@@ -367,7 +367,10 @@ def gelu(x, approximate=True):
 def selu(x):
     """Scaled ELU with the constants of Klambauer et al. 2017, arXiv:1706.02515."""
     scale, bottom = 1.0507009873554805, 1.0507009873554805 * 1.6732632423543772
-    composed = lambda dy, y: where(y > 0.0, dy * scale, dy * (y + bottom))  # noqa: E731
+
+    def composed(dy, y):
+        return where(y > 0.0, dy * scale, dy * (y + bottom))
+
     return unary("selu", floating(x), _core.selu, _core.selu_grad, composed, from_output=True)
 
 
