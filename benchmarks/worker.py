@@ -45,6 +45,14 @@ def seconds_per_step(step, ms):
     return statistics.median(samples), group * len(samples)
 
 
+def waited(schedstat):
+    """Nanoseconds that a thread waited; 0 for one that has ended since it was listed."""
+    try:
+        return int(schedstat.read_text().split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
 def contention(cpus):
     """(waited, taken): seconds, up to constants, that own threads were ready but not running, and that the CPUs
     spent on others. Both count what the host took.
@@ -52,8 +60,7 @@ def contention(cpus):
     From /proc/self/task/*/schedstat (run and waited nanoseconds, slices) and /proc/stat (user, nice, system, idle,
     iowait, irq, softirq, steal).
     """
-    tasks = pathlib.Path("/proc/self/task").glob("*/schedstat")
-    nanoseconds = sum(int(task.read_text().split()[1]) for task in tasks)
+    nanoseconds = sum(map(waited, pathlib.Path("/proc/self/task").glob("*/schedstat")))
     lines = [line.split() for line in pathlib.Path("/proc/stat").read_text().splitlines()]
     counts = [[int(n) for n in line[1:9]] for line in lines if line[0] in {f"cpu{cpu}" for cpu in cpus}]
     tick = os.sysconf("SC_CLK_TCK")
