@@ -49,12 +49,17 @@ py::dict allocator_info() {
 
 // Ctrl-C during a long launch: Python's own handler only leaves a note for the interpreter, which waits for
 // the launch. Ours also sets the cancel flag, so that loops stop at their next chunk, and then calls
-// Python's.
+// Python's. The system may hand the signal to any thread; it is passed on to the main one, which cannot see
+// the flag without Python's note there, nor leave the launch between the two.
 void (*python_sigint)(int) = nullptr;
 std::atomic<bool> main_thread_in_launch{false};
 std::atomic<bool> cancelled_by_sigint{false};
 
 void on_sigint(int signal) {
+  if (const pid_t process = getpid(); syscall(SYS_gettid) != process) {
+    syscall(SYS_tgkill, process, process, signal);
+    return;
+  }
   if (main_thread_in_launch.load(std::memory_order_relaxed)) {
     cancelled_by_sigint = true;
     cancel_flag() = true;
