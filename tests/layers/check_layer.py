@@ -71,7 +71,7 @@ def _check_symbolic(layer, inputs, outputs):
     unknown = [(None, *s[1:]) for s in shapes] if many else (None, *shapes[1:])
     symbolic = layer(placeholders(unknown, "float32"))
     assert symbolic.shape == (None, *outputs.shape[1:])
-    assert symbolic.history[0] is layer
+    assert symbolic.history.layer is layer
     assert tuple(layer.compute_output_shape(unknown)) == symbolic.shape
     assert tuple(layer.compute_output_shape(shapes)) == outputs.shape
 

@@ -59,6 +59,9 @@ class Model(Trainer, Layer):
             raise ValueError(f"[{self.name}] build needs the shape of the inputs. Received: input_shape=None.")
         self.call(placeholders(input_shape, self.dtype))
 
+    def compute_mask(self, inputs, previous_mask):
+        return None  # the layers inside have put their masks on the outputs
+
     def __call__(self, *args, **kwargs):
         """As `Layer.__call__`; outside of gradients, other layers and captures the call is captured and replayed."""
         alone = not context.enabled and context.frame is None and context.capture is None
@@ -163,13 +166,12 @@ class Model(Trainer, Layer):
             return found  # reads values, which a symbolic run has none of
 
         def visit(tensor):
-            layer, inputs = getattr(tensor, "history", (None, ()))
-            if layer is not None and id(layer) not in found:
-                found[id(layer)] = tuple(tensor.shape)
-                map_tensors(visit, inputs)
-            return tensor
+            call = getattr(tensor, "history", None)
+            if call is not None and id(call.layer) not in found:
+                found[id(call.layer)] = tuple(tensor.shape)
+                map_tensors(visit, call.arguments)
 
-        map_tensors(lambda t: visit(t) if isinstance(t, Tensor) else t, outputs)
+        map_tensors(visit, outputs)
         return found
 
     def save(self, filepath, overwrite=True, **kwargs):
