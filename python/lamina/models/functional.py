@@ -7,7 +7,6 @@ from ..layers.symbolic import LayerCall, SymbolicTensor, leaves, map_tensors, sh
 from ..tensor import Tensor
 from .model import Model
 
-
 _TENSOR = "__tensor__"  # in a config: the number of an input, or of a call and its result
 
 

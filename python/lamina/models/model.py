@@ -7,7 +7,6 @@ from ..layers import tracking
 from ..layers.call_context import context
 from ..layers.layer import Layer
 from ..layers.symbolic import map_tensors, placeholders
-from ..tensor import Tensor
 from ..training.replay import step_function
 from ..training.trainer import Trainer
 from ..utils.naming import unknown_name
