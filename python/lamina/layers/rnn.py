@@ -133,6 +133,8 @@ class RNN(Layer):
         cell, steps = self.cell, sequences.shape[1]
         if not steps:
             raise ValueError(f"[{self.path}] needs at least one step. Received: inputs.shape={sequences.shape}.")
+        if isinstance(cell, WeightedCell) and cell.is_fused(training):
+            return self._run_fused(sequences, states, mask, training)
         if isinstance(cell, WeightedCell):
             sequences = cell.project(sequences, training)
             dropped = cell.recurrent_mask(states[0], training)
@@ -159,6 +161,23 @@ class RNN(Layer):
             if self.return_sequences:
                 outputs.append(output)
         return ops.stack(outputs, axis=1) if self.return_sequences else output, states
+
+    def _run_fused(self, sequences, states, mask, training):
+        """The same, all steps in one launch, time-major."""
+        x = self.cell.project(ops.swapaxes(sequences, 0, 1), training, steps_axis=0)
+        by_step = None if mask is None else ops.swapaxes(ops.cast(mask, "bool"), 0, 1)
+        outputs, *after = self.cell.scan(x, states, by_step, self.go_backwards)
+        if not self.return_sequences:
+            outputs = after[0]
+        if by_step is not None:  # where a step does not count, its output is that of the step before, 0 at first
+            if self.go_backwards:
+                by_step = ops.flip(by_step, axis=0)
+            if self.return_sequences and not self.zero_output_for_mask:
+                by_step = ops.greater(ops.cumsum(ops.cast(by_step, "int32"), axis=0), 0)
+            elif not self.return_sequences:
+                by_step = by_step[-1] if self.zero_output_for_mask else ops.any(by_step, axis=0)
+            outputs = ops.where(ops.expand_dims(by_step, -1), outputs, ops.zeros((), outputs.dtype))
+        return ops.swapaxes(outputs, 0, 1) if self.return_sequences else outputs, after
 
     def _symbolic_outputs(self, sequences, states):
         """Shapes alone: the number of steps may be unknown."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from .. import activations, ops
-from ..ops import random
+from ..ops import random, recurrent
 from ..ops.linalg import dense
 from ..random_state import SeedGenerator
 from .arguments import fraction, positive
+from .fusion import FUSED
 from .layer import Layer
 
 
@@ -58,12 +59,13 @@ class WeightedCell(Layer):
         if self.use_bias:
             self.bias = self._add("bias", self._bias_shape)
 
-    def project(self, inputs, training=False):
+    def project(self, inputs, training=False, steps_axis=1):
         """What the inputs `[batch, (steps,) features]` give to every gate, `[batch, (steps,) gates * units]`."""
         if training and self.dropout:  # the same features at every step of a sequence
-            shape = (inputs.shape[0], *(1,) * (inputs.ndim - 2), inputs.shape[-1])
-            inputs = random.dropout(inputs, self.dropout, shape, self.seed_generator)
-        return dense(inputs, self.kernel, self._input_bias)
+            shape = [1 if inputs.ndim == 3 and axis == steps_axis else n for axis, n in enumerate(inputs.shape)]
+            inputs = random.dropout(inputs, self.dropout, tuple(shape), self.seed_generator)
+        rows = ops.reshape(inputs, (-1, inputs.shape[-1]))  # in order, for this product and that of the gradient
+        return ops.reshape(dense(rows, self.kernel, self._input_bias), (*inputs.shape[:-1], self.gates * self.units))
 
     @property
     def _input_bias(self):
@@ -84,6 +86,19 @@ class WeightedCell(Layer):
     def step(self, projected, states, recurrent_mask=None):
         """The states after one step, the output first."""
         raise NotImplementedError
+
+    def is_fused(self, training):
+        """Whether `scan` does what `step` would."""
+        return not (training and self.recurrent_dropout)
+
+    def scan(self, projected, states, mask, reverse):
+        """Outputs of all steps, time-major, and the last states; see `ops.recurrent`."""
+        raise NotImplementedError
+
+
+def _usual(cell):
+    """Whether the functions are those of the fused kernels."""
+    return cell.activation is activations.tanh and cell.recurrent_activation is activations.sigmoid
 
 
 def _dropped(state, mask):
@@ -133,6 +148,13 @@ class SimpleRNNCell(WeightedCell):
 
     def step(self, projected, states, recurrent_mask=None):
         return [self.activation(projected + ops.matmul(_dropped(states[0], recurrent_mask), self.recurrent_kernel))]
+
+    def is_fused(self, training):
+        return super().is_fused(training) and self.activation in FUSED
+
+    def scan(self, projected, states, mask, reverse):
+        activation = FUSED[self.activation]
+        return recurrent.simple_rnn(projected, self.recurrent_kernel, *states, mask, activation, reverse)
 
 
 class LSTMCell(WeightedCell):
@@ -195,6 +217,12 @@ class LSTMCell(WeightedCell):
         i, f, candidate, o = ops.split(gates, 4, axis=-1)
         c = self.recurrent_activation(f) * c + self.recurrent_activation(i) * self.activation(candidate)
         return [self.recurrent_activation(o) * self.activation(c), c]
+
+    def is_fused(self, training):
+        return super().is_fused(training) and _usual(self)
+
+    def scan(self, projected, states, mask, reverse):
+        return recurrent.lstm(projected, self.recurrent_kernel, *states, mask, reverse)
 
 
 class GRUCell(WeightedCell):
@@ -265,6 +293,13 @@ class GRUCell(WeightedCell):
             z, r = ops.split(self.recurrent_activation(gates), 2, axis=-1)
             candidate = x_candidate + ops.matmul(r * before, self.recurrent_kernel[:, 2 * n :])
         return [z * h + (1.0 - z) * self.activation(candidate)]
+
+    def is_fused(self, training):
+        return super().is_fused(training) and self.reset_after and _usual(self)
+
+    def scan(self, projected, states, mask, reverse):
+        bias = None if self.bias is None else self.bias[1]
+        return recurrent.gru(projected, self.recurrent_kernel, bias, *states, mask, reverse)
 
 
 class StackedRNNCells(Layer):
