@@ -153,7 +153,5 @@ def test_errors(call, message):
 def test_a_stateful_layer_keeps_its_batch_size():
     layer = layers.GRU(3, stateful=True)
     layer(X)
-    with pytest.raises(
-        ValueError, match=r"of the size it was built for, 4. Received: inputs.shape=\(2, 6, 3\)"
-    ):
+    with pytest.raises(ValueError, match=r"of the size it was built for, 4. Received: inputs.shape=\(2, 6, 3\)"):
         layer(X[:2])

@@ -89,7 +89,10 @@ class Layer(Owner):
         (2, 3)
     """
 
-    _not_config: tuple[str, ...] = ("input_shape", "input_dim")  # hints for building: saved with the built shape instead
+    _not_config: tuple[str, ...] = (
+        "input_shape",
+        "input_dim",
+    )  # hints for building: saved with the built shape instead
     # Whether integer inputs (pixels) are cast to the layer's dtype as floating ones are.
     _casts_integers = False
     # What `call` takes; set for each subclass.
