@@ -34,6 +34,8 @@ def makers(lib):
         "conv": conv,
         "conv_norm": conv_norm,
         "residual": lambda filters, stride: [Residual(filters, stride)],
+        "lstm": lambda units: [layers.LSTM(units)],
+        "gru": lambda units: [layers.GRU(units)],
         "pool": lambda size, stride=None: [layers.MaxPooling2D(size, stride)],
         "mean": lambda: [layers.GlobalAveragePooling2D()],
         "flatten": lambda: [layers.Flatten()],

@@ -11,6 +11,7 @@ import numpy as np
 #         | ("conv_norm", filters, kernel, stride): padding kernel // 2, no bias; batch normalisation, relu
 #         | ("residual", filters, stride): two 3 x 3 conv_norm, the second's relu after adding the input, which goes
 #           through a 1 x 1 conv_norm without relu where the stride is not 1 (He et al. 2015, arXiv:1512.03385)
+#         | ("lstm", units) | ("gru", units): over [steps, features], the last output
 # loss:   "binary" and "sparse" take logits; "mse" has the input as its target
 # steps:  of one epoch of kind "fit": 50-500 ms of work, a multiple of STEPS_PER_EXECUTION; of long steps two
 Net = namedtuple("Net", "batch input layers loss optimizer steps", defaults=[32])
@@ -63,6 +64,10 @@ NETS = {
         loss="mse",
         optimizer="adam",
     ),
+    **{
+        kind: Net(batch=32, input=(100, 64), layers=[(kind, 128), ("dense", 10, None)], loss="sparse", optimizer="adam")
+        for kind in ("lstm", "gru")
+    },
     # ResNet-18 for small images
     "resnet18": Net(
         batch=32,

@@ -68,12 +68,25 @@ class Residual(nn.Module):
         return nn.functional.relu(self.branch(x) + self.shortcut(x), inplace=True)
 
 
+class Recurrent(nn.Module):
+    """The last output of a recurrent layer."""
+
+    def __init__(self, layer, width, units):
+        super().__init__()
+        self.layer = layer(width, units, batch_first=True)
+
+    def forward(self, x):
+        return self.layer(x)[0][:, -1]
+
+
 # kind -> modules(width of the input, *arguments)
 KINDS = {
     "dense": dense,
     "conv": convolution,
     "conv_norm": conv_norm,
     "residual": lambda width, *arguments: [Residual(width, *arguments)],
+    "lstm": lambda width, units: [Recurrent(nn.LSTM, width, units)],
+    "gru": lambda width, units: [Recurrent(nn.GRU, width, units)],
     "pool": lambda width, *arguments: [nn.MaxPool2d(*arguments)],
     "mean": lambda width: [nn.AdaptiveAvgPool2d(1), nn.Flatten()],
     "flatten": lambda width: [nn.Flatten()],
@@ -86,7 +99,7 @@ def build(name):
     probe = tensors(*workloads.data(name, batch=1))[0]
     modules = []
     for kind, *arguments in net.layers:
-        added = KINDS[kind](probe.shape[1], *arguments)
+        added = KINDS[kind](probe.shape[1 if probe.ndim != 3 else 2], *arguments)
         modules += added
         probe = nn.Sequential(*added)(probe)
     return nn.Sequential(*modules)

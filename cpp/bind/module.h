@@ -5,6 +5,7 @@
 
 #include "base/tensor.h"
 #include "ops/activation.h"
+#include "ops/recurrent.h"
 
 namespace lamina {
 
@@ -57,6 +58,20 @@ struct type_caster<lamina::Activation> {
   }
   static handle cast(lamina::Activation f, return_value_policy, handle) {
     return PyUnicode_FromString(lamina::activation_name(f));
+  }
+};
+
+// RecurrentKind travels as its name.
+template <>
+struct type_caster<lamina::RecurrentKind> {
+  PYBIND11_TYPE_CASTER(lamina::RecurrentKind, const_name("str"));
+  bool load(handle src, bool) {
+    if (!PyUnicode_Check(src.ptr())) return false;
+    for (int i = 0; i <= static_cast<int>(lamina::RecurrentKind::gru); ++i) {
+      value = static_cast<lamina::RecurrentKind>(i);
+      if (PyUnicode_CompareWithASCIIString(src.ptr(), lamina::recurrent_name(value)) == 0) return true;
+    }
+    return false;
   }
 };
 

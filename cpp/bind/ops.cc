@@ -17,6 +17,7 @@
 #include "ops/optimizer.h"
 #include "ops/pool2d.h"
 #include "ops/random.h"
+#include "ops/recurrent.h"
 #include "ops/reduce.h"
 #include "ops/scan.h"
 #include "ops/search.h"
@@ -131,6 +132,10 @@ void bind_ops(py::module_& m) {
         py::arg("axis"), py::arg("epsilon"));
   m.def("group_norm_grad", &group_norm_grad, py::arg("dy"), py::arg("x"), py::arg("gamma"), py::arg("mean"),
         py::arg("rstd"), py::arg("groups"), py::arg("axis"));
+  m.def("recurrent", &recurrent, py::arg("kind"), py::arg("x"), py::arg("w"), py::arg("bias"), py::arg("h0"),
+        py::arg("c0"), py::arg("mask"), py::arg("activation"), py::arg("reverse"));
+  m.def("recurrent_grad", &recurrent_grad, py::arg("kind"), py::arg("dy"), py::arg("y"), py::arg("c"),
+        py::arg("gates"), py::arg("w"), py::arg("mask"), py::arg("activation"), py::arg("reverse"));
   m.def("dropout", &dropout, py::arg("x"), py::arg("state"), py::arg("rate"));
   m.def("dropout_grad", &dropout_grad, py::arg("dy"), py::arg("state"), py::arg("rate"));
   m.def("random_uniform", &random_uniform, py::arg("state"), py::arg("shape"), py::arg("dtype"),

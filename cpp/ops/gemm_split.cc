@@ -29,8 +29,9 @@ int split_parts(MatmulPrecision precision) {
 namespace {
 
 constexpr int64_t kStretchK = 1024, kBlockN = 1024;  // of B, split at a time: 6 MB of three parts
+constexpr int64_t kShortStretchK = 256;  // for few rows, whose C stays in L2 as does that much of B
 // Tiles of C handed to threads stay in L2; they shrink where C has fewer than kMinTiles.
-constexpr int64_t kTileM = 256, kTileN = 512, kMinTileN = 128, kMinTiles = 8;
+constexpr int64_t kTileM = 256, kTileN = 512, kMinTileN = 128, kMinTiles = 4;
 
 // Nanoseconds: a multiply-add made of one product of parts, splitting an element, a multiply-add of the fma
 // path. Measured on the first machines with AMX; they decide which path is faster, so they are part of what
@@ -56,8 +57,9 @@ struct Cut {
 
   explicit Cut(const GemmArgs& g) : parts(split_parts(g.precision)) {
     const int64_t block_k = gemm_split_kernels()->block_k;
-    stretch_k = std::min(g.k, kStretchK);
     block_n = std::min(g.n, kBlockN);
+    stretch_k = std::min(g.k, kStretchK);
+    if (g.m <= kTileM) stretch_k = std::min(g.k, kShortStretchK);
     tile_m = std::min(kTileM, round_up(g.m, kSplitPanel));
     tile_n = std::min(kTileN, round_up(block_n, kSplitPanel));
     const auto too_few = [&] { return ceil_div(g.m, tile_m) * ceil_div(block_n, tile_n) < kMinTiles; };

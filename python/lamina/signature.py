@@ -7,6 +7,7 @@ import weakref
 
 import numpy as np
 
+from .masked_tensor import MaskedTensor, with_mask
 from .tensor import Tensor, Variable, as_tensor, checked_dtype, convert_to_tensor
 
 _PLAIN = (type(None), bool, int, str, bytes, range, type, np.dtype, type(Ellipsis))
@@ -136,10 +137,22 @@ def _like(sequence, parts):
     return type(sequence)(*parts) if hasattr(sequence, "_fields") else type(sequence)(parts)
 
 
+class MaskedSlot(Slot):
+    """The place of a tensor with a mask, whose slot is `mask`."""
+
+    __slots__ = ("mask",)
+
+    def __init__(self, number, mask):
+        super().__init__(number)
+        self.mask = mask
+
+
 def rebuild(template, tensors):
     """The structure with `tensors` in its slots."""
     if type(template) is Slot:
         return tensors[template.number]
+    if type(template) is MaskedSlot:
+        return with_mask(tensors[template.number], tensors[template.mask.number])
     if isinstance(template, (list, tuple)):
         return _like(template, [rebuild(part, tensors) for part in template])
     if isinstance(template, dict):
@@ -156,7 +169,8 @@ def split_results(result):
             if value._core.is_symbolic:
                 raise TypeError("[function] a captured step returns tensors with values. Received: a symbolic tensor.")
             cores.append(value._core)
-            return Slot(len(cores) - 1)
+            slot = Slot(len(cores) - 1)
+            return MaskedSlot(slot.number, take(value._keras_mask)) if isinstance(value, MaskedTensor) else slot
         if isinstance(value, (list, tuple)):
             return _like(value, [take(part) for part in value])
         if isinstance(value, dict):

@@ -1,11 +1,13 @@
 """check_layer: a layer's whole contract from a few arguments."""
 
+import copy
 import json
 
 import numpy as np
 
 import lamina as lm
 from lamina import saving
+from lamina.layers import tracking
 from lamina.layers.symbolic import placeholders, shapes_of
 
 
@@ -35,7 +37,7 @@ def check_layer(
         The built layer.
     """
     inputs = _values(input_shape)
-    layer = layer_cls(**init_kwargs)
+    layer = layer_cls(**copy.deepcopy(init_kwargs))
     outputs = layer(inputs)
     assert layer.built
     assert outputs.shape == output_shape
@@ -71,7 +73,7 @@ def _check_symbolic(layer, inputs, outputs):
     unknown = [(None, *s[1:]) for s in shapes] if many else (None, *shapes[1:])
     symbolic = layer(placeholders(unknown, "float32"))
     assert symbolic.shape == (None, *outputs.shape[1:])
-    assert symbolic.history[0] is layer
+    assert symbolic.history.layer is layer
     assert tuple(layer.compute_output_shape(unknown)) == symbolic.shape
     assert tuple(layer.compute_output_shape(shapes)) == outputs.shape
 
@@ -95,12 +97,17 @@ def _check_file(layer, inputs, tmp_path):
         np.testing.assert_array_equal(mine.numpy(), its.numpy())
 
 
+def _place_of(weight, layer):
+    """(layer, name) of the attribute that a weight is."""
+    return next((part, k) for part in tracking.walk(layer) for k, v in vars(part).items() if v is weight)
+
+
 def _check_captured(layer_cls, init_kwargs, inputs):
     """Training steps replayed from C++ have the bits that Python gives: outputs, gradients and variables."""
     outcomes = []
     for capture in (False, True):
         lm.utils.set_random_seed(11)
-        layer, optimizer = layer_cls(**init_kwargs), lm.optimizers.Adam(0.01)
+        layer, optimizer = layer_cls(**copy.deepcopy(init_kwargs)), lm.optimizers.Adam(0.01)
 
         def step(x, layer=layer, optimizer=optimizer):
             x = [part * 1.0 for part in x] if isinstance(x, list) else x * 1.0
@@ -129,16 +136,16 @@ def _bytes(tree):
 
 def _check_gradients(layer_cls, init_kwargs, input_shape):
     """Inputs' and weights' gradients against finite differences in float64."""
-    layer = layer_cls(**init_kwargs, dtype="float64")
+    layer = layer_cls(**copy.deepcopy(init_kwargs), dtype="float64")
     inputs = _values(input_shape, "float64", seed=7)
     assert layer(inputs).dtype == "float64"
-    names = [next(k for k, v in vars(layer).items() if v is weight) for weight in layer.trainable_weights]
+    places = [_place_of(weight, layer) for weight in layer.trainable_weights]
     many = isinstance(inputs, list)
     count = len(inputs) if many else 1
 
     def loss(*values):
-        for name, value in zip(names, values[count:]):
-            layer.__dict__[name] = value
+        for (owner, name), value in zip(places, values[count:]):
+            owner.__dict__[name] = value
         outputs = layer(list(values[:count]) if many else values[0])
         return lm.ops.sum(lm.ops.square(outputs))
 

@@ -18,14 +18,14 @@ def test_calls_note_their_layer_and_inputs():
     x = layers.Input((3,))
     dense = layers.Dense(2)
     y = dense(x)
-    assert y.history[0] is dense and y.history[1] is x
+    assert y.history.layer is dense and y.history.args[0] is x
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda y: pickle.loads(pickle.dumps(y))])
 def test_the_note_survives_copies(copied):
     y = copied(layers.Dense(2, name="fc")(layers.Input((3,), name="in")))
     assert y.shape == (None, 2)
-    assert [y.history[0].name, y.history[1].history[0].name] == ["fc", "in"]
+    assert [y.history.layer.name, y.history.args[0].history.layer.name] == ["fc", "in"]
 
 
 def test_config():

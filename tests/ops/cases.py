@@ -9,6 +9,7 @@ from . import (
     rows_normalization,
     rows_pooling,
     rows_random,
+    rows_recurrent,
     rows_reduce,
     rows_sorting,
 )
@@ -24,4 +25,5 @@ ROWS = [
     *rows_normalization.ROWS,
     *rows_pooling.ROWS,
     *rows_random.ROWS,
+    *rows_recurrent.ROWS,
 ]

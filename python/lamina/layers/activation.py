@@ -8,6 +8,7 @@ from .layer import Layer
 
 class _Elementwise(Layer):
     _casts_integers = True
+    supports_masking = True
 
     def compute_output_shape(self, input_shape):
         return input_shape

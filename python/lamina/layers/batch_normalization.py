@@ -40,6 +40,7 @@ class BatchNormalization(Layer):
     """
 
     _casts_integers = True
+    supports_masking = True
 
     def __init__(
         self,

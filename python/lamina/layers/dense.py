@@ -38,6 +38,7 @@ class Dense(Layer):
     """
 
     _casts_integers = True
+    supports_masking = True
 
     def __init__(
         self,

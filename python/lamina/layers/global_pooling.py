@@ -53,6 +53,7 @@ class GlobalAveragePooling1D(_GlobalAveragePooling):
     """
 
     rank = 1
+    supports_masking = True
 
     def call(self, inputs, mask=None):
         if mask is None:
@@ -60,6 +61,9 @@ class GlobalAveragePooling1D(_GlobalAveragePooling):
         seen = ops.expand_dims(ops.cast(mask, "bool"), 2 if self.data_format == "channels_last" else 1)
         total = ops.sum(ops.where(seen, inputs, 0.0), self._axes, keepdims=self.keepdims)
         return total / ops.sum(ops.cast(seen, inputs.dtype), self._axes, keepdims=self.keepdims)
+
+    def compute_mask(self, inputs, previous_mask):
+        return None  # no steps are left
 
 
 class GlobalAveragePooling2D(_GlobalAveragePooling):

@@ -36,6 +36,7 @@ class GroupNormalization(Layer):
     """
 
     _casts_integers = True
+    supports_masking = True
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ from .. import _core
 from ..ops.arguments import integer, integers
 from ..tensor import checked_dtype
 from .layer import Layer
-from .symbolic import SymbolicTensor
+from .symbolic import LayerCall, SymbolicTensor
 
 
 class InputLayer(Layer):
@@ -47,7 +47,7 @@ class InputLayer(Layer):
     @property
     def output(self):
         """A new symbolic tensor of its shape and dtype."""
-        return SymbolicTensor(_core.symbolic(self.batch_shape, self.dtype), (self, ()))
+        return SymbolicTensor(_core.symbolic(self.batch_shape, self.dtype), LayerCall(self, (), {}))
 
     def call(self, inputs):
         return inputs

@@ -13,14 +13,16 @@ import inspect
 import numpy as np
 
 from ..autograd import no_grad
+from ..masked_tensor import mask_of, with_mask
 from ..tensor import FLOATING, Tensor, Variable, checked_dtype, convert_to_tensor
 from ..thread_state import changes, init_scope
 from ..utils.configurable import arguments_of
 from ..utils.naming import auto_name, nearest, to_snake_case
+from ..utils.warning import warn
 from . import tracking
 from .call_context import context, current_path, entered, name_the_layer
 from .owner import Owner
-from .symbolic import SymbolicTensor, is_symbolic, map_tensors, placeholders, shapes_of
+from .symbolic import LayerCall, is_symbolic, leaves, map_tensors, placeholders, results_of, shapes_of
 
 
 def _guarded_build(build):
@@ -73,6 +75,8 @@ class Layer(Owner):
     Attributes:
         built: whether its weights exist.
         input_spec: an InputSpec (or a list of them, one per input) checked at every call.
+        supports_masking: whether masks of the inputs (`[batch, steps]`, from Embedding or Masking) reach the outputs,
+            by `compute_mask`. A `call` that takes `mask` is given them too.
 
     Example:
         >>> import lamina as lm
@@ -85,11 +89,18 @@ class Layer(Owner):
         (2, 3)
     """
 
+    _not_config: tuple[str, ...] = (
+        "input_shape",
+        "input_dim",
+    )  # hints for building: saved with the built shape instead
     # Whether integer inputs (pixels) are cast to the layer's dtype as floating ones are.
     _casts_integers = False
     # What `call` takes; set for each subclass.
     _takes_training = _takes_mask = False
     _training_position = 1
+    _mask_arguments: tuple[tuple, ...] = ()  # (position and name of a tensor, position and name of its mask)
+    supports_masking = False
+    _makes_masks = False  # has a compute_mask of its own
     _default_training: bool | None = None
     _first_input: str | None = "inputs"
 
@@ -103,6 +114,7 @@ class Layer(Owner):
             _losses_serial=0,
             _ready=False,
             _checked_shape=None,
+            _lost_mask=False,
             built=False,
         )
         return layer
@@ -136,6 +148,12 @@ class Layer(Owner):
         cls._takes_training = "training" in parameters
         cls._takes_mask = "mask" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
         cls._training_position = names.index("training") - 1 if cls._takes_training else len(names)
+        masks = [(name, "mask" if i == 0 and "mask" in names else f"{name}_mask") for i, name in enumerate(names[1:])]
+        cls._mask_arguments = tuple(
+            (names.index(name) - 1, name, names.index(mask) - 1, mask) for name, mask in masks if mask in names
+        )
+        if "compute_mask" in cls.__dict__:
+            cls.supports_masking = cls._makes_masks = True
         default = parameters["training"].default if cls._takes_training else None
         cls._default_training = None if default is inspect.Parameter.empty else default
         cls._first_input = names[1] if len(names) > 1 else None
@@ -188,6 +206,15 @@ class Layer(Owner):
         """Computes the outputs."""
         raise NotImplementedError(f"[{type(self).__name__}] has no call method. Define call(self, inputs).")
 
+    def compute_mask(self, inputs, previous_mask):
+        """The mask of the outputs, or None: by default that of the inputs.
+
+        Args:
+            inputs: the first argument of `call`.
+            previous_mask: its mask, bool `[batch, steps]`, or None; in the structure of the inputs.
+        """
+        return previous_mask
+
     # Calling.
 
     def __call__(self, *args, **kwargs):
@@ -214,8 +241,11 @@ class Layer(Owner):
             if kwargs.get("training") is not None:
                 training = kwargs["training"]
         if len(args) > self._training_position:
-            training = args[self._training_position] if args[self._training_position] is not None else training
+            given = args[self._training_position]
             args = (*args[: self._training_position], *args[self._training_position + 1 :])
+            if given is not None:
+                training = given
+                kwargs = {**kwargs, "training": given}
         if training is None:
             training = self._default_training
         context.frame = (before, self, training)
@@ -228,17 +258,21 @@ class Layer(Owner):
                 if shape != self._checked_shape:  # a shape that passed is not looked at again
                     self._check_input(x)
                     self.__dict__["_checked_shape"] = shape
-                if x._core.is_symbolic:
-                    return self._symbolic_call(x, args, kwargs, training)
+                masks, history = None, LayerCall(self, args, {}) if x._core.is_symbolic else None
             else:
-                args, kwargs = self._prepared(args, kwargs)
+                history = LayerCall(self, args, kwargs)
+                args, kwargs, masks = self._prepared(args, kwargs)
                 x = args[0]
                 self._check_input(x)
-                if is_symbolic(x):
-                    return self._symbolic_call(x, args, kwargs, training)
+                if not is_symbolic(history.arguments):
+                    history = None
+            if history is not None:
+                return self._symbolic_call(history, args, kwargs, training, masks)
             if self._takes_training:
-                return self.call(*args, training=training, **kwargs)
-            return self.call(*args, **kwargs)
+                outputs = self.call(*args, training=training, **kwargs)
+            else:
+                outputs = self.call(*args, **kwargs)
+            return outputs if masks is None and not self._makes_masks else self._masked(x, outputs, masks)
         except Exception as error:
             name_the_layer(error)
             raise
@@ -248,8 +282,11 @@ class Layer(Owner):
                 context.capture.set_label(label)
 
     def _prepared(self, args, kwargs):
-        """Arguments for `call`: inputs cast, `training` and an untaken `mask` dropped; builds the layer."""
+        """Arguments for `call`, inputs cast, `training` and an untaken `mask` dropped, and the masks of the first
+        (None: none); builds the layer."""
+        masks = None
         if kwargs:
+            masks = kwargs.get("mask")
             kwargs = {k: v for k, v in kwargs.items() if k != "training" and (k != "mask" or self._takes_mask)}
             if not args and self._first_input in kwargs:
                 args = (kwargs.pop(self._first_input),)
@@ -260,6 +297,12 @@ class Layer(Owner):
             raise TypeError(f"[{current_path()}] needs a tensor or array. Received: inputs={first!r}.")
         if _is_numbers(first):
             first = convert_to_tensor(first).numpy()
+        if masks is None:
+            masks = _masks_of(first)
+        for at, name, mask_at, mask_name in self._mask_arguments:
+            value = args[at] if at < len(args) else kwargs.get(name)
+            if mask_at >= len(args) and kwargs.get(mask_name) is None and (found := _masks_of(value)) is not None:
+                kwargs = {**kwargs, mask_name: found}
         args = (map_tensors(self._cast, first), *(_cast_extra(self, a) for a in args[1:]))
         kwargs = {k: _cast_extra(self, v) for k, v in kwargs.items()}
         if not self.built:
@@ -267,24 +310,47 @@ class Layer(Owner):
             shapes = shapes_of(args[0])
             with no_grad():
                 self.build(shapes)
-        return args, kwargs
+        return args, kwargs, masks
 
     def _cast(self, x):
         if x is None:
             return None
         if isinstance(x, Tensor):
             kind = x._core.dtype
-            cast = kind != self.dtype and (kind in FLOATING or self._casts_integers)
-            return convert_to_tensor(x, self.dtype) if cast else x
+            if kind == self.dtype or not (kind in FLOATING or self._casts_integers):
+                return x
+            made = convert_to_tensor(x, self.dtype)
+            return made if mask_of(x) is None else with_mask(made, mask_of(x))
         array = x if isinstance(x, np.ndarray) else convert_to_tensor(x).numpy()
         cast = array.dtype.kind == "f" or self._casts_integers
         return convert_to_tensor(x, self.dtype if cast and array.dtype.kind in "biuf" else None)
 
-    def _symbolic_call(self, x, args, kwargs, training):
+    def _symbolic_call(self, history, args, kwargs, training, masks):
         with no_grad():
             extra = {"training": training} if self._takes_training else {}
             outputs = self.call(*args, **extra, **kwargs)
-        return map_tensors(lambda y: SymbolicTensor(y._core, (self, x)) if isinstance(y, Tensor) else y, outputs)
+            return results_of(history, self._masked(args[0], outputs, masks))
+
+    def _masked(self, inputs, outputs, masks):
+        """The outputs with their masks, where they have none of their own."""
+        if not self.supports_masking:
+            if masks is not None and not self._lost_mask:
+                self.__dict__["_lost_mask"] = True
+                warn(
+                    f"[{current_path()}] the inputs have a mask, which {type(self).__name__} does not hand on: layers "
+                    "behind it take padding for data. Set supports_masking = True if its steps are the inputs'."
+                )
+            return outputs
+        found = self.compute_mask(inputs, masks)
+        if found is None:
+            return outputs
+        remaining = iter(leaves(found))
+
+        def attach(y):
+            mask = next(remaining, None)
+            return y if mask is None or mask_of(y) is not None else with_mask(y, mask)
+
+        return map_tensors(attach, outputs)
 
     def _check_input(self, x):
         spec = self.input_spec
@@ -310,6 +376,14 @@ class Layer(Owner):
 
     def __repr__(self):
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+def _masks_of(tree):
+    """The masks of a tensor or of a tree of them, in its structure; None if there are none."""
+    if isinstance(tree, (list, tuple, dict)):
+        masks = map_tensors(mask_of, tree)
+        return masks if any(mask is not None for mask in leaves(masks)) else None
+    return mask_of(tree)
 
 
 def _is_numbers(tree):

@@ -33,6 +33,7 @@ class LayerNormalization(Layer):
     """
 
     _casts_integers = True
+    supports_masking = True
 
     def __init__(
         self,
@@ -89,6 +90,7 @@ class RMSNormalization(Layer):
     """
 
     _casts_integers = True
+    supports_masking = True
 
     def __init__(self, axis=-1, epsilon=1e-6, **kwargs):
         super().__init__(**kwargs)

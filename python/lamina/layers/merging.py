@@ -17,6 +17,11 @@ class _Merge(Layer):
             )
         return super().__call__(list(inputs), **kwargs)
 
+    def compute_mask(self, inputs, previous_mask):
+        if previous_mask is None or any(mask is None for mask in previous_mask):
+            return None
+        return functools.reduce(ops.logical_or, previous_mask)
+
 
 class Add(_Merge):
     """The sum of a list of tensors whose shapes broadcast.
@@ -53,3 +58,14 @@ class Concatenate(_Merge):
 
     def call(self, inputs):
         return ops.concatenate(inputs, axis=self.axis)
+
+    def compute_mask(self, inputs, previous_mask):
+        if previous_mask is None:
+            return None
+        masks = []
+        for x, mask in zip(inputs, previous_mask):
+            if mask is None:
+                mask = ops.ones((1,) * x.ndim, "bool")
+            mask = ops.reshape(mask, (*mask.shape, *(1,) * (x.ndim - mask.ndim)))
+            masks.append(ops.broadcast_to(mask, x.shape))
+        return ops.any(ops.concatenate(masks, axis=self.axis), axis=-1)

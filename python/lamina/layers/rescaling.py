@@ -22,6 +22,7 @@ class Rescaling(Layer):
     """
 
     _casts_integers = True
+    supports_masking = True
 
     def __init__(self, scale, offset=0.0, **kwargs):
         super().__init__(**kwargs)

@@ -3,39 +3,75 @@
 from __future__ import annotations
 
 import copy
+from typing import Any, NamedTuple
 
 from .. import _core
+from ..masked_tensor import mask_of
 from ..tensor import Tensor
+
+
+class LayerCall(NamedTuple):
+    """A layer and what it was called on: `call` took these arguments, `training` among them only where it was given."""
+
+    layer: Any
+    args: tuple
+    kwargs: dict
+
+    @property
+    def arguments(self):
+        """Positional and named arguments as one tree."""
+        return [list(self.args), self.kwargs]
 
 
 class SymbolicTensor(Tensor):
     """The result of calling a layer on symbolic tensors.
 
     Attributes:
-        history: (layer, inputs): the layer that made it and the tensors it was called on, `(layer, ())` for
-            an Input.
+        history: the LayerCall that made it; that of an Input has no arguments.
+        index: its place among the tensors of that call's result, depth first.
     """
 
-    __slots__ = ("history",)
+    __slots__ = ("history", "index", "_keras_mask")
 
-    def __init__(self, core, history):
+    def __init__(self, core, history, index=0, mask=None):
         super().__init__(core)
-        self.history = history
+        self.history, self.index, self._keras_mask = history, index, mask
 
     def __deepcopy__(self, memo):
         memo[id(self)] = made = SymbolicTensor(self._core, None)
-        made.history = copy.deepcopy(self.history, memo)
+        made.__setstate__(copy.deepcopy((self.history, self.index, self._keras_mask), memo))
         return made
 
     def __reduce__(self):
-        return _symbolic, (self.shape, self.dtype), self.history
+        return _symbolic, (self.shape, self.dtype), (self.history, self.index, self._keras_mask)
 
-    def __setstate__(self, history):
-        self.history = history
+    def __setstate__(self, state):
+        self.history, self.index, self._keras_mask = state
 
 
 def _symbolic(shape, dtype):
     return SymbolicTensor(_core.symbolic(shape, dtype), None)
+
+
+def results_of(call, outputs):
+    """`outputs`, symbolic tensors or a tree of them, as the results of a LayerCall."""
+    count = 0
+
+    def made(y):
+        nonlocal count
+        if not isinstance(y, Tensor):
+            return y
+        count += 1
+        return SymbolicTensor(y._core, call, count - 1, mask_of(y))
+
+    return map_tensors(made, outputs)
+
+
+def leaves(tree):
+    """The leaves of a tree, depth first."""
+    found: list = []
+    map_tensors(found.append, tree)
+    return found
 
 
 def map_tensors(f, tree):

@@ -21,6 +21,7 @@ class UnitNormalization(Layer):
     """
 
     _casts_integers = True
+    supports_masking = True
 
     def __init__(self, axis=-1, **kwargs):
         super().__init__(**kwargs)

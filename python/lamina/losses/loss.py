@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..masked_tensor import mask_of, with_mask
 from ..tensor import convert_to_tensor
 from ..utils.naming import to_snake_case
 from . import functions
@@ -10,6 +11,8 @@ from .reduction import check_reduction, reduce_weighted
 
 class Loss:
     """Base of losses; subclasses define `call(y_true, y_pred)`.
+
+    Where the predictions have a mask (see `layers.Masking`), masked steps do not count.
 
     Args:
         name: name in logs.
@@ -36,8 +39,9 @@ class Loss:
         raise NotImplementedError(f"[{self.name}] a loss defines call(y_true, y_pred). Received: none.")
 
     def __call__(self, y_true, y_pred, sample_weight=None):
-        values = convert_to_tensor(self.call(convert_to_tensor(y_true), convert_to_tensor(y_pred)))
-        return reduce_weighted(values, sample_weight, self.reduction, self.name)
+        y_pred = convert_to_tensor(y_pred)
+        values = convert_to_tensor(self.call(convert_to_tensor(y_true), y_pred))
+        return reduce_weighted(values, sample_weight, self.reduction, self.name, mask_of(y_pred))
 
     def get_config(self):
         """The constructor's arguments."""
@@ -202,25 +206,14 @@ class SparseCategoricalCrossentropy(LossFunctionWrapper):
             axis=axis,
         )
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
-        ignored = self._settings["ignore_class"]
+    def call(self, y_true, y_pred):
+        values, ignored = super().call(y_true, y_pred), self._settings["ignore_class"]
         if ignored is None:
-            return super().__call__(y_true, y_pred, sample_weight)
+            return values
         from .. import ops
 
-        y_true = convert_to_tensor(y_true)
-        values = self.call(y_true, y_pred)
-        keep = ops.cast(ops.reshape(y_true != ignored, values.shape), values.dtype)
-        weight = keep
-        if sample_weight is not None:
-            from .reduction import weighted
-
-            weight = weighted(keep, sample_weight, self.name)[0]
-        if self.reduction in ("none", "sum"):
-            return reduce_weighted(values, weight, self.reduction, self.name)
         # As in Keras: ignored samples are masked out of numerator and denominator.
-        count = ops.sum(weight if self.reduction == "mean_with_sample_weight" else keep)
-        return ops.sum(values * weight) / ops.maximum(count, 1e-7)
+        return with_mask(values, ops.reshape(ops.not_equal(y_true, ignored), values.shape))
 
 
 def _share(where, value):

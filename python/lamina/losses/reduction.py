@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .. import ops
+from ..masked_tensor import mask_of
 from ..tensor import convert_to_tensor
 from ..utils.naming import unknown_name
 
@@ -37,12 +38,31 @@ def weighted(values, sample_weight, where):
     return values * weight, weight
 
 
-def reduce_weighted(values, sample_weight, reduction, where="loss"):
+def unmasked_weight(sample_weight, mask, values, reduction, where="loss"):
+    """Weights of the values, 0 where the mask is False.
+
+    For reductions that divide by the number of values they are scaled up, so that the mean is one over the values that
+    count, as in Keras.
+    """
+    weight = ops.cast(mask, values.dtype)
+    if reduction in ("mean", "sum_over_batch_size"):
+        weight = weight * (float(mask.size) / ops.maximum(ops.sum(weight), 1.0))
+    return weight if sample_weight is None else weighted(weight, sample_weight, where)[0]
+
+
+def reduce_weighted(values, sample_weight, reduction, where="loss", mask=None):
     """One number (or the weighted values, for "none").
+
+    The mask and the values' own, bools of their leading axes, leave values out.
 
     "sum_over_batch_size" and "mean" divide by the number of values whatever the weights; "mean_with_sample_weight"
     divides by the sum of the weights.
     """
+    own = mask_of(values)
+    if own is not None:
+        mask = own if mask is None else ops.logical_and(mask, own)
+    if mask is not None:
+        sample_weight = unmasked_weight(sample_weight, mask, values, reduction, where)
     weight = None
     if sample_weight is not None:
         values, weight = weighted(values, sample_weight, where)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from .. import _core, ops
 from ..autograd import no_grad
-from ..losses.reduction import weighted
+from ..losses.reduction import unmasked_weight, weighted
+from ..masked_tensor import mask_of
 from ..tensor import Tensor, Variable, convert_to_tensor
 from ..utils.naming import to_snake_case
 
@@ -177,11 +178,14 @@ class MeanMetricWrapper(Mean):
 
         Args:
             y_true: targets [batch, ...].
-            y_pred: predictions [batch, ...].
+            y_pred: predictions [batch, ...]; steps that their mask leaves out do not count.
             sample_weight: weights [batch], or as the function's values.
         """
         with no_grad():
-            super().update_state(self._fn(y_true, y_pred, **self._settings), sample_weight)
+            values, mask = self._fn(y_true, y_pred, **self._settings), mask_of(y_pred)
+            if mask is not None:
+                sample_weight = unmasked_weight(sample_weight, mask, values, "sum", self.name)
+            super().update_state(values, sample_weight)
 
     def get_config(self):
         config = super().get_config() | self._settings

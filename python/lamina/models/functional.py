@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from ..layers.input_layer import InputLayer
-from ..layers.symbolic import SymbolicTensor, map_tensors, shapes_of
+from ..layers.symbolic import LayerCall, SymbolicTensor, leaves, map_tensors, shapes_of
+from ..tensor import Tensor
 from .model import Model
+
+_TENSOR = "__tensor__"  # in a config: the number of an input, or of a call and its result
 
 
 class Functional(Model):
@@ -29,49 +32,57 @@ class Functional(Model):
     def __init__(self, inputs, outputs, name=None, trainable=True):
         super().__init__(name=name, trainable=trainable)
         self.__dict__["inputs"], self.__dict__["outputs"] = inputs, outputs
-        steps: list[tuple] = []
-        done: dict[int, SymbolicTensor] = {}
-        calls: dict[tuple, int] = {}
-        map_tensors(lambda t: self._check_input_tensor(t, done), inputs)
+        steps: list[LayerCall] = []
+        done: set[int] = set()  # ids of calls
+        given = {id(self._checked_input(t)) for t in leaves(inputs)}
 
         def visit(tensor):
-            if id(tensor) in done:
-                return tensor
+            if id(tensor) in given:
+                return
             if not isinstance(tensor, SymbolicTensor) or not tensor._core.is_symbolic:
                 raise ValueError(
                     f"[{self.name}] an output comes from the inputs through layers. "
                     f"Received: a tensor of shape {getattr(tensor, 'shape', None)} made outside of a layer. "
                     "Wrap the operation in a layer, or subclass Model."
                 )
-            layer, arguments = tensor.history
-            if isinstance(layer, InputLayer):
-                raise ValueError(f"[{self.name}] an output needs an input that is not listed: {layer.name!r}.")
-            if calls.setdefault((id(layer), id(arguments)), id(tensor)) != id(tensor):
-                raise ValueError(f"[{self.name}] layers of several outputs need a subclass of Model: {layer.name!r}.")
-            done[id(tensor)] = tensor
-            map_tensors(visit, arguments)
-            steps.append((layer, arguments, tensor))
-            return tensor
+            call = tensor.history
+            if isinstance(call.layer, InputLayer):
+                raise ValueError(f"[{self.name}] an output needs an input that is not listed: {call.layer.name!r}.")
+            if id(call) in done:
+                return
+            done.add(id(call))
+            for argument in leaves(call.arguments):
+                if isinstance(argument, Tensor):
+                    visit(argument)
+            steps.append(call)
 
-        map_tensors(visit, outputs)
+        for tensor in leaves(outputs):
+            visit(tensor)
         self.__dict__["_steps"] = steps
-        self._chain = list({id(layer): layer for layer, _, _ in steps}.values())
+        self._chain = list({id(call.layer): call.layer for call in steps}.values())
         self._build_shape = shapes_of(inputs)
         self.built = True
 
-    def _check_input_tensor(self, tensor, done):
+    def _checked_input(self, tensor):
         history = getattr(tensor, "history", None)
-        if history is None or not isinstance(history[0], InputLayer):
+        if history is None or not isinstance(history.layer, InputLayer):
             raise ValueError(f"[{self.name}] inputs are tensors of lamina.Input. Received: {tensor!r}.")
-        done[id(tensor)] = tensor
         return tensor
 
     def call(self, inputs):
-        values: dict[int, object] = {}
+        values: dict[int, object] = {}  # by ids of inputs
+        results: dict[int, list] = {}  # by ids of calls: the tensors of their results
         _join(self.inputs, inputs, values, self.name)
-        for layer, arguments, output in self._steps:
-            values[id(output)] = layer(map_tensors(lambda t: values.get(id(t), t), arguments))
-        return map_tensors(lambda t: values[id(t)], self.outputs)
+
+        def value(leaf):
+            if not isinstance(leaf, SymbolicTensor):
+                return leaf
+            return values[id(leaf)] if id(leaf) in values else results[id(leaf.history)][leaf.index]
+
+        for call in self._steps:
+            made = call.layer(*map_tensors(value, call.args), **map_tensors(value, call.kwargs))
+            results[id(call)] = _tensors(made)
+        return map_tensors(value, self.outputs)
 
     @property
     def layers(self):
@@ -94,15 +105,24 @@ class Functional(Model):
 
         names: dict[int, int] = {}
 
-        def place(tensor):
-            return {"tensor": names.setdefault(id(tensor), len(names))}
+        def place(leaf):
+            if not isinstance(leaf, SymbolicTensor):
+                return leaf
+            if isinstance(leaf.history.layer, InputLayer):
+                return {_TENSOR: names.setdefault(id(leaf), len(names))}
+            return {_TENSOR: [numbers[id(leaf.history)], leaf.index]}
 
-        inputs = map_tensors(lambda t: {**place(t), "layer": serialize(t.history[0], "layer")}, self.inputs)
+        numbers = {id(call): i for i, call in enumerate(self._steps)}
+        inputs = map_tensors(lambda t: {**place(t), "layer": serialize(t.history.layer, "layer")}, self.inputs)
         layers = [serialize(layer, "layer") for layer in self._chain]
         index = {id(layer): i for i, layer in enumerate(self._chain)}
         calls = [
-            {"layer": index[id(layer)], "inputs": map_tensors(place, arguments), "output": place(output)}
-            for layer, arguments, output in self._steps
+            {
+                "layer": index[id(call.layer)],
+                "args": map_tensors(place, list(call.args)),
+                "kwargs": map_tensors(place, call.kwargs),
+            }
+            for call in self._steps
         ]
         outputs = map_tensors(place, self.outputs)
         return {"name": self.name, "inputs": inputs, "layers": layers, "calls": calls, "outputs": outputs}
@@ -112,22 +132,31 @@ class Functional(Model):
         """The model that `get_config` describes, with new weights."""
         from ..utils.registry import deserialize
 
-        tensors: dict[int, object] = {}
+        given: dict[int, object] = {}
+        results: list[list] = []
 
         def enter(tree):
-            if isinstance(tree, dict) and "tensor" in tree:
+            if isinstance(tree, dict) and _TENSOR in tree:
+                place = tree[_TENSOR]
+                if isinstance(place, list):
+                    return results[place[0]][place[1]]
                 if "layer" in tree:
-                    tensors[tree["tensor"]] = deserialize(tree["layer"]).output
-                return tensors[tree["tensor"]]
+                    given[place] = deserialize(tree["layer"]).output
+                return given[place]
             if isinstance(tree, dict):
                 return {key: enter(part) for key, part in tree.items()}
-            return [enter(part) for part in tree]
+            return [enter(part) for part in tree] if isinstance(tree, list) else tree
 
         inputs = enter(config["inputs"])
         layers = [deserialize(layer) for layer in config["layers"]]
         for call in config["calls"]:
-            tensors[call["output"]["tensor"]] = layers[call["layer"]](enter(call["inputs"]))
+            made = layers[call["layer"]](*enter(call["args"]), **enter(call["kwargs"]))
+            results.append(_tensors(made))
         return cls(inputs, enter(config["outputs"]), name=config.get("name"))
+
+
+def _tensors(tree):
+    return [leaf for leaf in leaves(tree) if isinstance(leaf, Tensor)]
 
 
 def _join(inputs, given, values, name):

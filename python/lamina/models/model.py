@@ -7,7 +7,6 @@ from ..layers import tracking
 from ..layers.call_context import context
 from ..layers.layer import Layer
 from ..layers.symbolic import map_tensors, placeholders
-from ..tensor import Tensor
 from ..training.replay import step_function
 from ..training.trainer import Trainer
 from ..utils.naming import unknown_name
@@ -58,6 +57,9 @@ class Model(Trainer, Layer):
         if input_shape is None:
             raise ValueError(f"[{self.name}] build needs the shape of the inputs. Received: input_shape=None.")
         self.call(placeholders(input_shape, self.dtype))
+
+    def compute_mask(self, inputs, previous_mask):
+        return None  # the layers inside have put their masks on the outputs
 
     def __call__(self, *args, **kwargs):
         """As `Layer.__call__`; outside of gradients, other layers and captures the call is captured and replayed."""
@@ -163,13 +165,12 @@ class Model(Trainer, Layer):
             return found  # reads values, which a symbolic run has none of
 
         def visit(tensor):
-            layer, inputs = getattr(tensor, "history", (None, ()))
-            if layer is not None and id(layer) not in found:
-                found[id(layer)] = tuple(tensor.shape)
-                map_tensors(visit, inputs)
-            return tensor
+            call = getattr(tensor, "history", None)
+            if call is not None and id(call.layer) not in found:
+                found[id(call.layer)] = tuple(tensor.shape)
+                map_tensors(visit, call.arguments)
 
-        map_tensors(lambda t: visit(t) if isinstance(t, Tensor) else t, outputs)
+        map_tensors(visit, outputs)
         return found
 
     def save(self, filepath, overwrite=True, **kwargs):

@@ -49,8 +49,8 @@ class Sequential(Model):
             TypeError: for anything else.
             ValueError: for a name that is taken.
         """
-        if isinstance(layer, SymbolicTensor) and isinstance(layer.history[0], InputLayer):
-            layer = layer.history[0]
+        if isinstance(layer, SymbolicTensor) and isinstance(layer.history.layer, InputLayer):
+            layer = layer.history.layer
         if not isinstance(layer, Layer):
             made = " Make an object of it first: add parentheses." if isinstance(layer, type) else ""
             raise TypeError(f"[{self.name}] expects layers. Received: {layer!r}.{made}")

@@ -1,7 +1,7 @@
 """Operations on tensors, under Keras 3's names. Importing this gives `Tensor` its operators."""
 
 from ..tensor import Tensor
-from . import random
+from . import random, recurrent
 from .adaptive_pooling import adaptive_average_pool, adaptive_max_pool
 from .arithmetic import (
     add,

@@ -153,8 +153,10 @@ def getitem(x, index):
                 shape.append(core.shape[axis])
                 axis += 1
         elif isinstance(item, slice):
-            if core.shape[axis] is None:
-                raise IndexError(f"[getitem] cannot cut an axis of unknown size. Received: x.shape={x.shape}.")
+            if core.shape[axis] is None:  # symbolic: what is left of it is unknown too
+                shape.append(None)
+                axis += 1
+                continue
             try:
                 cut = (axis, *item.indices(core.shape[axis]))
             except (TypeError, ValueError) as error:

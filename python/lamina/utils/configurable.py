@@ -11,8 +11,10 @@ class Configurable:
     """Base of objects that `get_config` describes and `from_config` rebuilds.
 
     Every argument of `__init__` that the object keeps as an attribute of the same name is part of its
-    configuration.
+    configuration, but for those that a class names in `_not_config`.
     """
+
+    _not_config: tuple[str, ...] = ()
 
     def get_config(self):
         """The constructor's arguments, as numbers, strings, lists and dicts.
@@ -22,7 +24,7 @@ class Configurable:
         """
         config = {}
         for name, parameter in arguments_of(type(self)).items():
-            if name in _NOT_CONFIG:
+            if name in self._not_config:
                 continue
             if hasattr(self, name):
                 config[name] = serialize(getattr(self, name), f"{type(self).__name__}.{name}")
@@ -37,10 +39,6 @@ class Configurable:
     def from_config(cls, config):
         """The object that a configuration from `get_config` describes."""
         return cls(**{name: deserialize(value) for name, value in config.items()})
-
-
-# Hints for building that are saved with the built shape instead.
-_NOT_CONFIG = ("input_shape", "input_dim")
 
 
 def arguments_of(cls):

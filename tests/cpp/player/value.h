@@ -14,6 +14,7 @@
 #include "base/tensor.h"
 #include "ops/activation.h"
 #include "ops/conv2d.h"
+#include "ops/recurrent.h"
 
 namespace player {
 
@@ -69,6 +70,10 @@ T decode(const Value& value) {
     if (!value.is_none())
       while (std::get<std::string>(value.v) != lamina::activation_name(static_cast<Activation>(i))) ++i;
     return static_cast<Activation>(i);
+  } else if constexpr (std::is_same_v<T, lamina::RecurrentKind>) {
+    int i = 0;
+    while (std::get<std::string>(value.v) != lamina::recurrent_name(static_cast<T>(i))) ++i;
+    return static_cast<T>(i);
   } else {
     return std::get<T>(value.v);
   }

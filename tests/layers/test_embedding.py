@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+
+import lamina as lm
+from lamina import layers
+from lamina.masked_tensor import mask_of
+
+
+def test_rows_of_the_table():
+    layer = layers.Embedding(7, 3, name="words")
+    ids = np.array([[0, 6, 2], [2, 2, 1]])
+    out = layer(ids)
+    assert [v.path for v in layer.weights] == ["words/embeddings"]
+    np.testing.assert_array_equal(out.numpy(), layer.embeddings.numpy()[ids])
+    assert layer.compute_output_shape((None, 3)) == (None, 3, 3)
+    for same in (ids.astype("float32"), ids.astype("uint8"), ids.tolist()):
+        np.testing.assert_array_equal(layer(same).numpy(), out.numpy())
+
+
+def test_gradient_adds_up_over_equal_ids():
+    layer = layers.Embedding(4, 2)
+    with lm.GradientTape() as tape:
+        loss = lm.ops.sum(layer(np.array([[1, 1, 3]])) * lm.convert_to_tensor([[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]]))
+    np.testing.assert_array_equal(tape.gradient(loss, layer.embeddings).numpy(), [[0, 0], [4, 6], [0, 0], [5, 6]])
+
+
+def test_zero_is_padding():
+    layer = layers.Embedding(4, 2, mask_zero=True)
+    np.testing.assert_array_equal(mask_of(layer(np.array([[1, 0]]))).numpy(), [[True, False]])
+    assert mask_of(layers.Embedding(4, 2)(np.array([[1, 0]]))) is None
+
+
+def test_given_weights_and_configuration():
+    table = np.arange(8, dtype="float32").reshape(4, 2)
+    layer = layers.Embedding(4, 2, weights=table, mask_zero=True, embeddings_regularizer="l2")
+    np.testing.assert_array_equal(layer(np.array([3])).numpy(), [[6, 7]])
+    assert [float(penalty) for penalty in layer.losses] == pytest.approx([1.4])
+    twin = layers.Embedding.from_config(layer.get_config())
+    assert (twin.input_dim, twin.output_dim, twin.mask_zero) == (4, 2, True)
+
+
+def test_saved_and_loaded(tmp_path):
+    model = lm.Sequential([layers.Embedding(4, 2, mask_zero=True), layers.GlobalAveragePooling1D()])
+    ids = np.array([[1, 2, 0], [3, 0, 0]])
+    want = model(ids).numpy()
+    np.testing.assert_allclose(want[1], model.get_weights()[0][3])
+    model.save(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(lm.models.load_model(tmp_path / "model.safetensors")(ids).numpy(), want)
+
+
+@pytest.mark.parametrize("sizes", [(0, 2), (3, -1), (2.5, 2), (3, True)])
+def test_bad_sizes(sizes):
+    with pytest.raises(ValueError, match=r"\[Embedding\] \w+ must be a positive integer"):
+        layers.Embedding(*sizes)
+
+
+def test_ids_outside_the_table():
+    with pytest.raises((ValueError, IndexError), match=r"Received: .*9"):
+        layers.Embedding(4, 2, name="words")(np.array([[1, 9]]))
