@@ -38,6 +38,8 @@ size_t conv_split_weight_scratch(const ConvJob& job, bool dz_kept);  // dz is dy
 bool run_conv_split_weight(const ConvJob& job, const float* source, const float* dy, float* dw,
                            const ConvEpilogueGrad& epilogue, void* scratch);
 
+inline constexpr int64_t kGatheredUnits = 9;  // block_units at most, where positions are gathered
+
 // Panels of up to 32 positions, n filters: y[i] = sum over units of k (32 channels of one tap) of
 // planes[start of the panel + i * step + steps[unit] ..] B.
 struct ConvSplitBlock {
@@ -48,6 +50,7 @@ struct ConvSplitBlock {
   int64_t plane;             // elements from one part to the next
   int64_t step;              // from one position to the next
   const int64_t* steps;      // [units] from a window to a unit
+  const int64_t* windows;    // [panels_m][32], or null: the windows of positions that are no neighbours
   int64_t block_units;       // units of k at a time
   const uint16_t* packed_b;  // blocks of so many units, each `panels` panels (gemm_split.h); the filters
                              // begin with first_panel
@@ -59,14 +62,18 @@ struct ConvSplitBlock {
   Activation activation;
 };
 
-// 32 rows of k of dw^T[filters, k] (+)= dz^T A.
+inline constexpr int64_t kSplitGroup = 512;  // filters of a ConvSplitWeightBlock at most
+
+// 32 rows of dw[k, filters] (+)= A^T dz, computed as its transpose.
 struct ConvSplitWeightBlock {
   const uint16_t* planes;
   int64_t plane;
   const int64_t* rows;       // [pixels] their windows in the planes
   int64_t step;              // of these 32 channels and their tap
-  const uint16_t* packed_a;  // dz^T: blocks of block_k pixels, each [panel of 32 filters]
-  float* dw;                 // [filters][dw_row]
+  const uint16_t* packed_a;  // dz^T: blocks of block_k pixels, each `panels` panels of 32 filters; the filters
+                             // begin with first_panel
+  int64_t first_panel, panels;
+  float* dw;  // rows dw_row apart
   int64_t dw_row, filters, pixels;
   bool accumulate;
 };

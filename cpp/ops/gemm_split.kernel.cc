@@ -78,7 +78,7 @@ void multiply(const GemmSplitBlock& g) {
         if (fits_a && fits_b[panel]) {
           side.results_each = ceil_div(side.results.left(), groups);
           zero_c();
-          kProducts<P, PanelOfA, Splitter<P>>[m > kTileRows][n > kTileRows](
+          kProducts<P, PanelOfA, Side<Splitter<P>>>[m > kTileRows][n > kTileRows](
               {a}, b + panel * split_panel_size(P, kc), units, side);
           side.results.finish();
           store_c(side.results.begin(c, g.c_row, m, n, add));
