@@ -305,8 +305,7 @@ void run_conv_job(const ConvJob& job, DType dtype, const void* source, const voi
                   Activation activation, void* y, void* scratch) {
   if (is_depthwise(job)) return run_depthwise(job, dtype, source, w, bias, activation, y);
   if (is_planar(job, dtype)) return run_planar(job, dtype, source, w, bias, activation, y, scratch);
-  if (is_product(job, dtype))
-    return run_product(job, dtype, source, w, bias, activation, y, scratch);
+  if (is_product(job, dtype)) return run_product(job, dtype, source, w, bias, activation, y, scratch);
   char* s = static_cast<char*>(scratch);
   if (conv_splits(job, dtype) &&
       run_conv_split(job, static_cast<const float*>(source), static_cast<const float*>(w),

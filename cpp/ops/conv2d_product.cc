@@ -48,8 +48,8 @@ GemmArgs as_weight_product(const ConvJob& j, DType dtype, int64_t pixels) {
           .c_row = j.fg};
 }
 
-// Where dz is computed, some pixels at a time, so that the product finds it in cache; as many as make dw, which
-// every stage adds to, worth its way, and whole stretches of a product.
+// Where dz is computed, some pixels at a time, so that the product finds it in cache; as many as make dw,
+// which every stage adds to, worth its way, and whole stretches of a product.
 struct Stages {
   static constexpr int64_t kBytes = 1 << 20, kMaxBytes = 4 << 20, kPixels = 1024;
   int64_t pixels;

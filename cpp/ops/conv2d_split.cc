@@ -1,7 +1,6 @@
 #include "ops/conv2d_split.h"
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "base/parallel.h"
 #include "ops/conv2d_split_stage.h"
@@ -15,16 +14,16 @@ namespace {
 
 using namespace conv_split;
 
-constexpr int64_t kTilePixels = 512, kTileN = 256, kMinTileN = 128;
-constexpr int64_t kThreadTiles = 4;  // for each thread, so that they balance
-constexpr int64_t kBlockUnits = 8;   // of k at a time, about
-constexpr double kFmaCost = 0.0118;  // nanoseconds of a multiply-add by conv2d_direct
+constexpr int64_t kTilePixels = 512, kMinTileN = 128;
+constexpr int64_t kThreadTiles = 4;       // for each thread, so that they balance
+constexpr int64_t kBlockUnits = 8;        // of k at a time, about
+constexpr size_t kPackedBytes = 1 << 20;  // split filters that stay in L2
+constexpr double kFmaCost = 0.0118;       // nanoseconds of a multiply-add by conv2d_direct
 
 // Whole taps of 32 channels, so that these stay in L1.
 int64_t block_units_of(const ConvJob& j, bool gathered) {
   const int64_t taps = j.kh * j.kw;
-  static const int64_t env = getenv("TG") ? atoi(getenv("TG")) : 9;
-  if (gathered) return std::min(env, kGatheredUnits);
+  if (gathered) return kGatheredUnits;
   if (taps > 2 * kBlockUnits) return kBlockUnits;
   return std::max<int64_t>(kBlockUnits / taps, 1) * taps;
 }
@@ -32,6 +31,7 @@ int64_t block_units_of(const ConvJob& j, bool gathered) {
 struct ForwardLayout : Layout {
   int64_t positions;  // of one image: rows of outputs and the ends of rows between them
   bool gathered;      // panels hold outputs alone
+  bool packed;        // filters are split once; else for every tile, block by block
   int64_t block_units;
   size_t packed_bytes, fits_bytes, total;
 
@@ -41,7 +41,11 @@ struct ForwardLayout : Layout {
     block_units = block_units_of(j, gathered);
     packed_bytes = align64(static_cast<size_t>(panels * split_panel_size(parts, units_of(j) * kSplitUnit)) *
                            sizeof(uint16_t));
-    fits_bytes = align64(static_cast<size_t>(std::max(panels * units_of(j), split_rows())) * sizeof(bool));
+    packed = !gathered || packed_bytes <= kPackedBytes;
+    if (!packed) packed_bytes = steps_bytes;
+    const int64_t tiles = ceil_div(images * rows * j.ow, kSplitPanel) * panels;
+    fits_bytes =
+        align64(static_cast<size_t>(std::max({panels * units_of(j), split_rows(), tiles})) * sizeof(bool));
     total = steps_bytes + packed_bytes + fits_bytes + planes_bytes;
   }
   // Rows of tiles for one image, or for all of a stage's together where they are gathered.
@@ -56,10 +60,17 @@ struct ForwardLayout : Layout {
   bool gathering_pays(const ConvJob& j) const {
     const double all = static_cast<double>(round_up(positions, kTileRows)),
                  outputs = static_cast<double>(rows * j.ow);
-    static const double env = getenv("TW") ? atof(getenv("TW")) : 0.05;
-    return all / outputs > 1 + env + 0.3 / static_cast<double>(panels);
+    return all / outputs > 1.05 + 0.3 / static_cast<double>(panels);
   }
 };
+
+// [unit]: where in w its first filter begins.
+void fill_filter_steps(const ConvJob& j, int64_t* steps) {
+  for (int64_t unit = 0; unit < units_of(j); ++unit) {
+    const Unit u(j, unit);
+    steps[unit] = j.w_base + u.tap_row * j.w_kh + u.tap_column * j.w_kw + u.channel * j.w_k;
+  }
+}
 
 // Filters as B of gemm_split.h: k runs over (tap row, tap column, channel).
 bool pack_filters(const ConvJob& j, const ForwardLayout& layout, const float* w, uint16_t* packed,
@@ -69,25 +80,23 @@ bool pack_filters(const ConvJob& j, const ForwardLayout& layout, const float* w,
   const int64_t unit_size = split_panel_size(layout.parts, kSplitUnit);
   const int64_t taps = j.kh * j.kw, channels = j.kc / kSplitUnit, panels = layout.panels;
   // In the order of memory: tap by tap, and there what lies side by side.
-  parallel_for(
-      panels * units, grain_for(0.2 * kSplitPanel * kSplitUnit), [&](int64_t begin, int64_t end) {
-        for (int64_t item = begin; item < end; ++item) {
-          const int64_t tap = item / (panels * channels), i = item % (panels * channels);
-          const int64_t panel = j.w_f == 1 ? i % panels : i / channels,
-                        unit = (j.w_f == 1 ? i / panels : i % channels) * taps + tap;
-          const int64_t block = unit / block_units * block_units, f = panel * kSplitPanel;
-          const int64_t of_block = std::min(block_units, units - block);
-          const Unit u(j, unit);
-          fits[item] =
-              pack({.src = w + j.w_base + u.tap_row * j.w_kh + u.tap_column * j.w_kw + u.channel * j.w_k +
-                           f * j.w_f,
-                    .dst = packed + (layout.panels * block + panel * of_block + unit - block) * unit_size,
-                    .count = std::min(kSplitPanel, j.fg - f),
-                    .k = kSplitUnit,
-                    .row = j.w_k,
-                    .col = j.w_f});
-        }
-      });
+  parallel_for(panels * units, grain_for(0.2 * kSplitPanel * kSplitUnit), [&](int64_t begin, int64_t end) {
+    for (int64_t item = begin; item < end; ++item) {
+      const int64_t tap = item / (panels * channels), i = item % (panels * channels);
+      const int64_t panel = j.w_f == 1 ? i % panels : i / channels,
+                    unit = (j.w_f == 1 ? i / panels : i % channels) * taps + tap;
+      const int64_t block = unit / block_units * block_units, f = panel * kSplitPanel;
+      const int64_t of_block = std::min(block_units, units - block);
+      const Unit u(j, unit);
+      fits[item] = pack(
+          {.src = w + j.w_base + u.tap_row * j.w_kh + u.tap_column * j.w_kw + u.channel * j.w_k + f * j.w_f,
+           .dst = packed + (layout.panels * block + panel * of_block + unit - block) * unit_size,
+           .count = std::min(kSplitPanel, j.fg - f),
+           .k = kSplitUnit,
+           .row = j.w_k,
+           .col = j.w_f});
+    }
+  });
   return all_fit(fits, layout.panels * units);
 }
 
@@ -117,7 +126,8 @@ void find_outputs(const ConvJob& j, const ForwardLayout& layout, const Stage& st
 struct Tiles {
   int64_t m, n;
 
-  Tiles(const ConvJob& j, int64_t panels_m) : m(kTilePixels / kSplitPanel), n(std::min(kTileN, round_up(j.fg, kSplitPanel))) {
+  Tiles(const ConvJob& j, int64_t panels_m)
+      : m(kTilePixels / kSplitPanel), n(std::min(kSplitTileN, round_up(j.fg, kSplitPanel))) {
     const int64_t threads = num_threads();
     if (threads == 1) return;
     const auto too_few = [&] { return ceil_div(panels_m, m) * ceil_div(j.fg, n) < kThreadTiles * threads; };
@@ -126,12 +136,12 @@ struct Tiles {
   }
 };
 
-void multiply_stage(const ConvJob& j, const ForwardLayout& layout, const Stage& stage, const uint16_t* planes,
-                    const int64_t* steps, const uint16_t* packed, const float* bias, Activation activation,
-                    float* y) {
+bool multiply_stage(const ConvJob& j, const ForwardLayout& layout, const Stage& stage, const uint16_t* planes,
+                    const int64_t* steps, const float* w, const void* filters, const float* bias,
+                    Activation activation, float* y, bool* fits) {
   const auto multiply = conv_split_kernels()->multiply[layout.parts - 1];
-  const int64_t positions = layout.gathered ? stage.images * stage.rows * j.ow
-                                            : (stage.rows - 1) * layout.plane_w + j.ow;
+  const int64_t positions =
+      layout.gathered ? stage.images * stage.rows * j.ow : (stage.rows - 1) * layout.plane_w + j.ow;
   const int64_t image_panels = ceil_div(positions, kSplitPanel);
   // Tiles go on from one image into the next: every tile reads all its filters.
   const int64_t panels_m = layout.gathered ? image_panels : stage.images * image_panels;
@@ -155,26 +165,31 @@ void multiply_stage(const ConvJob& j, const ForwardLayout& layout, const Stage& 
         find_outputs(j, layout, stage, image, first, counts[p], out + p * kSplitPanel,
                      layout.gathered ? windows + p * kSplitPanel : nullptr);
       }
-      multiply({.planes = planes,
-                .starts = starts,
-                .counts = counts,
-                .panels_m = panels,
-                .plane = layout.plane,
-                .step = j.c,
-                .steps = steps,
-                .windows = layout.gathered ? windows : nullptr,
-                .block_units = layout.block_units,
-                .packed_b = packed,
-                .first_panel = f / kSplitPanel,
-                .panels = layout.panels,
-                .bias = bias ? bias + f : nullptr,
-                .y = y + j.y_base + f,
-                .out = out,
-                .n = std::min(tile.n, j.fg - f),
-                .units = units_of(j),
-                .activation = activation});
+      fits[t] = multiply({.planes = planes,
+                          .starts = starts,
+                          .counts = counts,
+                          .panels_m = panels,
+                          .plane = layout.plane,
+                          .step = j.c,
+                          .steps = steps,
+                          .windows = layout.gathered ? windows : nullptr,
+                          .block_units = layout.block_units,
+                          .packed_b = layout.packed ? static_cast<const uint16_t*>(filters) : nullptr,
+                          .first_panel = f / kSplitPanel,
+                          .panels = layout.panels,
+                          .w = w + f * j.w_f,
+                          .filter_steps = static_cast<const int64_t*>(filters),
+                          .w_k = j.w_k,
+                          .w_f = j.w_f,
+                          .bias = bias ? bias + f : nullptr,
+                          .y = y + j.y_base + f,
+                          .out = out,
+                          .n = std::min(tile.n, j.fg - f),
+                          .units = units_of(j),
+                          .activation = activation});
     }
   });
+  return all_fit(fits, tiles);
 }
 
 }  // namespace
@@ -197,16 +212,19 @@ bool run_conv_split(const ConvJob& j, const float* source, const float* w, const
   const ForwardLayout layout(j);
   char* at = static_cast<char*>(scratch);
   int64_t* steps = reinterpret_cast<int64_t*>(at);
-  uint16_t* packed = reinterpret_cast<uint16_t*>(at += layout.steps_bytes);
+  void* filters = at += layout.steps_bytes;
   bool* fits = reinterpret_cast<bool*>(at += layout.packed_bytes);
   uint16_t* planes = reinterpret_cast<uint16_t*>(at + layout.fits_bytes);
 
   fill_steps(j, layout, steps);
-  if (!pack_filters(j, layout, w, packed, fits)) return false;
+  if (!layout.packed) {
+    fill_filter_steps(j, static_cast<int64_t*>(filters));
+  } else if (!pack_filters(j, layout, w, static_cast<uint16_t*>(filters), fits)) {
+    return false;
+  }
   return all_stages(j, layout, [&](const Stage& stage) {
-    if (!fill_planes(j, layout, stage, source, planes, fits)) return false;
-    multiply_stage(j, layout, stage, planes, steps, packed, bias, activation, y);
-    return true;
+    return fill_planes(j, layout, stage, source, planes, fits) &&
+           multiply_stage(j, layout, stage, planes, steps, w, filters, bias, activation, y, fits);
   });
 }
 

@@ -38,7 +38,8 @@ size_t conv_split_weight_scratch(const ConvJob& job, bool dz_kept);  // dz is dy
 bool run_conv_split_weight(const ConvJob& job, const float* source, const float* dy, float* dw,
                            const ConvEpilogueGrad& epilogue, void* scratch);
 
-inline constexpr int64_t kGatheredUnits = 9;  // block_units at most, where positions are gathered
+inline constexpr int64_t kSplitTileN = 256;   // filters of a ConvSplitBlock at most
+inline constexpr int64_t kGatheredUnits = 4;  // block_units where positions are gathered
 
 // Panels of up to 32 positions, n filters: y[i] = sum over units of k (32 channels of one tap) of
 // planes[start of the panel + i * step + steps[unit] ..] B.
@@ -55,6 +56,11 @@ struct ConvSplitBlock {
   const uint16_t* packed_b;  // blocks of so many units, each `panels` panels (gemm_split.h); the filters
                              // begin with first_panel
   int64_t first_panel, panels;
+  // Where packed_b is null, which needs windows: filters to split block by block, w[filter_steps[unit] + k *
+  // w_k + f * w_f].
+  const float* w;
+  const int64_t* filter_steps;
+  int64_t w_k, w_f;
   const float* bias;  // [n] or null
   float* y;
   const int64_t* out;  // [panels_m][32] where a position's filters begin; negative: dropped
@@ -70,8 +76,8 @@ struct ConvSplitWeightBlock {
   int64_t plane;
   const int64_t* rows;       // [pixels] their windows in the planes
   int64_t step;              // of these 32 channels and their tap
-  const uint16_t* packed_a;  // dz^T: blocks of block_k pixels, each `panels` panels of 32 filters; the filters
-                             // begin with first_panel
+  const uint16_t* packed_a;  // dz^T: blocks of block_k pixels, each `panels` panels of 32 filters; the
+                             // filters begin with first_panel
   int64_t first_panel, panels;
   float* dw;  // rows dw_row apart
   int64_t dw_row, filters, pixels;
@@ -82,7 +88,7 @@ struct ConvSplitKernels {
   // [parts - 1]. Splits `count` elements, a multiple of 32, into rows of tiles; true if all fit
   // (gemm_split.h).
   bool (*split[3])(const float* src, int64_t count, uint16_t* dst, int64_t plane);
-  void (*multiply[3])(const ConvSplitBlock&);
+  bool (*multiply[3])(const ConvSplitBlock&);  // false if an element of w must not be split
   // One panel of dz^T: `count` <= 32 filters of k pixels, filters side by side, pixels `row` apart.
   bool (*pack_dz[3])(const float* dz, int64_t row, int64_t count, int64_t k, uint16_t* dst);
   void (*weight[3])(const ConvSplitWeightBlock&);

@@ -57,27 +57,39 @@ class Prefetcher {
   int64_t left_ = 0;
 };
 
-// Makes panels of A out of positions that are no neighbours in the planes, and prefetches.
+// Makes panels of A out of positions that are no neighbours in the planes, and asks for filters.
 template <int P>
-class Gatherer : public Prefetcher {
+class Gatherer {
  public:
   // Units [first, first + units) of `count` positions.
-  void gather(const ConvSplitBlock& g, const int64_t* windows, int64_t count, int64_t first, int64_t units,
-              uint16_t* dst) {
+  void begin(const ConvSplitBlock& g, const int64_t* windows, int64_t count, int64_t first, int64_t units,
+             uint16_t* dst) {
     planes_ = g.planes;
     plane_ = g.plane;
     windows_ = windows;
     count_ = count;
     steps_ = g.steps + first;
     dst_ = dst;
-    rows_left_ = units * count;
+    left_ = units * count;
     row_ = 0;
   }
-  int64_t left() const { return rows_left_; }
+  // Beside each step: the rows of filters of a later block, a part of them each time.
+  void begin_filters(const ConvSplitBlock& g, int64_t first, int64_t units, int64_t panels, int64_t runs) {
+    const bool along_n = g.w_f == 1;
+    filters_ = g.w;
+    filter_steps_ = g.filter_steps + first;
+    filter_row_ = along_n ? g.w_k : g.w_f;
+    filter_panel_ = kPanel * g.w_f;
+    panels_ = panels;
+    rows_left_ = units * panels * kPanel;
+    rows_each_ = ceil_div(rows_left_, runs);
+    filter_ = 0;
+  }
+  int64_t left() const { return left_; }
   void steps(int64_t n) {
-    n = simd_min(n, rows_left_);
-    rows_left_ -= n;
-    Prefetcher::steps(lines_each_);
+    prefetch();
+    n = simd_min(n, left_);
+    left_ -= n;
     const int64_t plane = plane_;
     for (; n > 0; --n) {
       const uint16_t* from = planes_ + windows_[row_] + *steps_;
@@ -91,42 +103,70 @@ class Gatherer : public Prefetcher {
       }
     }
   }
-  void finish() { steps(rows_left_); }
-  void lines_each(int64_t n) { lines_each_ = n; }
-  int64_t lines_left() const { return Prefetcher::left(); }
+  void finish() { steps(left_); }
 
  private:
+  void prefetch() {
+    const int64_t n = simd_min(rows_each_, rows_left_);
+    rows_left_ -= n;
+    for (const int64_t end = filter_ + n; filter_ < end; ++filter_) {
+      const int64_t row = filter_ % kPanel, panel = filter_ / kPanel % panels_,
+                    unit = filter_ / kPanel / panels_;
+      const float* p = filters_ + filter_steps_[unit] + panel * filter_panel_ + row * filter_row_;
+      __builtin_prefetch(p, 0, 2);
+      __builtin_prefetch(p + 16, 0, 2);
+    }
+  }
   const uint16_t* planes_;
-  const int64_t *windows_, *steps_;
+  const int64_t *windows_, *steps_, *filter_steps_;
+  const float* filters_;
   uint16_t* dst_;
-  int64_t plane_, count_, row_, rows_left_ = 0, lines_each_ = 0;
+  int64_t plane_, count_, row_, left_ = 0;
+  int64_t filter_, filter_row_, filter_panel_, panels_, rows_left_ = 0, rows_each_ = 0;
 };
+
+// Filters of one block of units, panels as pack_b makes them; false if an element must not be split.
+template <int P>
+bool split_filters(const ConvSplitBlock& g, int64_t first, int64_t units, uint16_t* dst) {
+  Splitter<P> splitter;
+  for (int64_t unit = 0; unit < units; ++unit) {
+    for (int64_t j = 0; j < g.n; j += kPanel) {
+      splitter.begin(
+          false, g.w + g.filter_steps[first + unit] + j * g.w_f, g.w_f, g.w_k, simd_min(kPanel, g.n - j),
+          kUnit, dst + j / kPanel * split_panel_size(P, units * kUnit) + split_panel_size(P, unit * kUnit));
+      splitter.finish();
+    }
+  }
+  return splitter.fits();
+}
 
 // multiply() where g.windows says where positions lie.
 template <int P>
-void multiply_gathered(const ConvSplitBlock& g) {
+bool multiply_gathered(const ConvSplitBlock& g) {
   const TileScope scope;
-  alignas(64) uint16_t panels[2][split_panel_size(P, kGatheredUnits * kUnit)];
+  constexpr int64_t kBlockUnits = kGatheredUnits;
+  alignas(64) uint16_t panels[2][split_panel_size(P, kBlockUnits * kUnit)];
+  alignas(64) uint16_t filters[kSplitTileN / kPanel * split_panel_size(P, kBlockUnits * kUnit)];
   Side<Gatherer<P>> side;
   const int64_t panels_n = ceil_div(g.n, kPanel);
-  const auto units_at = [&](int64_t first) { return simd_min(g.block_units, g.units - first); };
+  const auto units_at = [&](int64_t first) { return simd_min(kBlockUnits, g.units - first); };
   const auto gather = [&](int64_t first, int64_t p, int turn) {
-    side.next.gather(g, g.windows + p * kPanel, g.counts[p], first, units_at(first), panels[turn]);
-  };
-  const auto filters = [&](int64_t first) {
-    return g.packed_b + g.panels * split_panel_size(P, first * kUnit) +
-           g.first_panel * split_panel_size(P, units_at(first) * kUnit);
+    side.next.begin(g, g.windows + p * kPanel, g.counts[p], first, units_at(first), panels[turn]);
   };
   int turn = 0;
   gather(0, 0, turn);
   side.next.finish();
-  for (int64_t first = 0; first < g.units; first += g.block_units) {
+  for (int64_t first = 0; first < g.units; first += kBlockUnits) {
     const int64_t units = units_at(first), runs = units * runs_of(P), next = first + units;
     const int64_t panel_size = split_panel_size(P, units * kUnit);
-    const uint16_t* b = filters(first);
-    if (next < g.units) {
-      side.next.begin(filters(next), panels_n * split_panel_size(P, units_at(next) * kUnit));
-      side.next.lines_each(ceil_div(side.next.lines_left(), runs * panels_n * g.panels_m));
+    const uint16_t* b = filters;
+    if (g.packed_b) {
+      b = g.packed_b + g.panels * split_panel_size(P, first * kUnit) + g.first_panel * panel_size;
+    } else {
+      side.results.finish();
+      if (!split_filters<P>(g, first, units, filters)) return false;
+      if (next < g.units)
+        side.next.begin_filters(g, next, units_at(next), panels_n, runs * panels_n * g.panels_m);
     }
     for (int64_t p = 0; p < g.panels_m; ++p) {
       const int64_t i = p * kPanel, m = g.counts[p];
@@ -155,10 +195,11 @@ void multiply_gathered(const ConvSplitBlock& g) {
     }
   }
   side.results.finish();
+  return true;
 }
 
 template <int P>
-void multiply(const ConvSplitBlock& g) {
+bool multiply(const ConvSplitBlock& g) {
   if (g.windows) return multiply_gathered<P>(g);
   const TileScope scope;
   Side<Prefetcher> side;
@@ -184,7 +225,7 @@ void multiply(const ConvSplitBlock& g) {
         side.results_each = ceil_div(side.results.left(), runs);
         zero_c();
         kProducts<P, Window, Side<Prefetcher>>[m > kTileRows][n > kTileRows](a, b + panel * panel_size, units,
-                                                                       side);
+                                                                             side);
         side.results.finish();
         store_c(side.results.begin(g.y + j, 0, m, n, first > 0, g.out + i));
       }
@@ -195,6 +236,7 @@ void multiply(const ConvSplitBlock& g) {
     }
   }
   side.results.finish();
+  return true;
 }
 
 template <int P>

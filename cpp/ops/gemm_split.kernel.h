@@ -375,9 +375,8 @@ void products(const A& of_a, const uint16_t* b, int64_t units, Sides& side) {
 template <class A, class Sides>
 using ProductsFn = void (*)(const A&, const uint16_t*, int64_t, Sides&);
 template <int P, class A, class Sides>
-constexpr ProductsFn<A, Sides> kProducts[2][2] = {
-    {products<P, 1, 1, A, Sides>, products<P, 1, 2, A, Sides>},
-    {products<P, 2, 1, A, Sides>, products<P, 2, 2, A, Sides>}};
+constexpr ProductsFn<A, Sides> kProducts[2][2] = {{products<P, 1, 1, A, Sides>, products<P, 1, 2, A, Sides>},
+                                                  {products<P, 2, 1, A, Sides>, products<P, 2, 2, A, Sides>}};
 
 LAMINA_INLINE void zero_c() {
   tile_zero<0>();
