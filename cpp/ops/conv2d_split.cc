@@ -14,7 +14,9 @@ namespace {
 
 using namespace conv_split;
 
-constexpr int64_t kTilePixels = 512, kMinTileN = 128;
+// Of a tile: where filters are split for it, it should be large.
+constexpr int64_t kPackedTilePixels = 512, kTilePixels = 2048, kMinTileN = 128;
+constexpr int64_t kMostTimes = 2;         // that filters are split again
 constexpr int64_t kThreadTiles = 4;       // for each thread, so that they balance
 constexpr int64_t kBlockUnits = 8;        // of k at a time, about
 constexpr size_t kPackedBytes = 1 << 20;  // split filters that stay in L2
@@ -41,7 +43,8 @@ struct ForwardLayout : Layout {
     block_units = block_units_of(j, gathered);
     packed_bytes = align64(static_cast<size_t>(panels * split_panel_size(parts, units_of(j) * kSplitUnit)) *
                            sizeof(uint16_t));
-    packed = !gathered || packed_bytes <= kPackedBytes;
+    const int64_t times = image_stages * row_stages * ceil_div(images * rows * j.ow, kTilePixels);
+    packed = !gathered || packed_bytes <= kPackedBytes || times > kMostTimes;
     if (!packed) packed_bytes = steps_bytes;
     const int64_t tiles = ceil_div(images * rows * j.ow, kSplitPanel) * panels;
     fits_bytes =
@@ -126,8 +129,9 @@ void find_outputs(const ConvJob& j, const ForwardLayout& layout, const Stage& st
 struct Tiles {
   int64_t m, n;
 
-  Tiles(const ConvJob& j, int64_t panels_m)
-      : m(kTilePixels / kSplitPanel), n(std::min(kSplitTileN, round_up(j.fg, kSplitPanel))) {
+  Tiles(const ConvJob& j, int64_t panels_m, bool packed)
+      : m((packed ? kPackedTilePixels : kTilePixels) / kSplitPanel),
+        n(std::min(kSplitTileN, round_up(j.fg, kSplitPanel))) {
     const int64_t threads = num_threads();
     if (threads == 1) return;
     const auto too_few = [&] { return ceil_div(panels_m, m) * ceil_div(j.fg, n) < kThreadTiles * threads; };
@@ -145,7 +149,7 @@ bool multiply_stage(const ConvJob& j, const ForwardLayout& layout, const Stage& 
   const int64_t image_panels = ceil_div(positions, kSplitPanel);
   // Tiles go on from one image into the next: every tile reads all its filters.
   const int64_t panels_m = layout.gathered ? image_panels : stage.images * image_panels;
-  const Tiles tile(j, panels_m);
+  const Tiles tile(j, panels_m, layout.packed);
   const int64_t tiles_m = ceil_div(panels_m, tile.m), tiles = tiles_m * ceil_div(j.fg, tile.n);
   const double products = layout.parts * (layout.parts + 1) / 2;
   const double cost = kProductCost * products *
