@@ -68,6 +68,7 @@ struct ConvSplitBlock {
   Activation activation;
 };
 
+inline constexpr int64_t kSplitPixels = 128;  // of a block of dz
 inline constexpr int64_t kSplitGroup = 512;  // filters of a ConvSplitWeightBlock at most
 
 // 32 rows of dw[k, filters] (+)= A^T dz, computed as its transpose.
@@ -76,7 +77,7 @@ struct ConvSplitWeightBlock {
   int64_t plane;
   const int64_t* rows;       // [pixels] their windows in the planes
   int64_t step;              // of these 32 channels and their tap
-  const uint16_t* packed_a;  // dz^T: blocks of block_k pixels, each `panels` panels of 32 filters; the
+  const uint16_t* packed_a;  // dz^T: blocks of kSplitPixels, each `panels` panels of 32 filters; the
                              // filters begin with first_panel
   int64_t first_panel, panels;
   float* dw;  // rows dw_row apart

@@ -368,23 +368,23 @@ class TurnedResults {
 template <int P>
 void weight(const ConvSplitWeightBlock& g) {
   const TileScope scope;
-  alignas(64) uint16_t panels[2][split_panel_size(P, kBlockK)];
+  alignas(64) uint16_t panels[2][split_panel_size(P, kSplitPixels)];
   alignas(64) float sums[kSplitGroup / kPanel][4 * 256];
   using Sides = Side<Interleaver<P>, TurnedResults>;
   Sides side;
   const int64_t panels_f = ceil_div(g.filters, kPanel);
-  const auto count_at = [&](int64_t first) { return simd_min(kBlockK, g.pixels - first); };
+  const auto count_at = [&](int64_t first) { return simd_min(kSplitPixels, g.pixels - first); };
   int turn = 0;
   side.next.begin(g, 0, count_at(0), panels[turn]);
   side.next.finish();
-  for (int64_t first = 0; first < g.pixels; first += kBlockK) {
+  for (int64_t first = 0; first < g.pixels; first += kSplitPixels) {
     const int64_t count = count_at(first), units = ceil_div(count, kUnit), runs = units * runs_of(P);
     const int64_t panel_size = split_panel_size(P, count);
     const uint16_t *a = g.packed_a + g.panels * split_panel_size(P, first) + g.first_panel * panel_size,
                    *b = panels[turn];
-    const bool last = first + kBlockK >= g.pixels;
+    const bool last = first + kSplitPixels >= g.pixels;
     turn ^= 1;
-    if (!last) side.next.begin(g, first + kBlockK, count_at(first + kBlockK), panels[turn]);
+    if (!last) side.next.begin(g, first + kSplitPixels, count_at(first + kSplitPixels), panels[turn]);
     side.next_each = ceil_div(side.next.left(), runs * panels_f);
     for (int64_t panel = 0; panel < panels_f; ++panel) {
       const int64_t f = panel * kPanel, m = simd_min(kPanel, g.filters - f);

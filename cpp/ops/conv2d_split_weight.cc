@@ -36,8 +36,8 @@ struct WeightLayout {
     packed_bytes = align64(static_cast<size_t>(layout.panels * split_panel_size(layout.parts, pixels)) *
                            sizeof(uint16_t));
     sums_bytes = floats(ceil_div(pixels, kGradRows) * j.fg);
-    const int64_t dz_fits = layout.panels * ceil_div(pixels, gemm_split_kernels()->block_k);
-    fits_bytes = align64(static_cast<size_t>(std::max(dz_fits, layout.split_rows())) * sizeof(bool));
+    fits_bytes = align64(
+        static_cast<size_t>(std::max(ceil_div(pixels, kSplitUnit), layout.split_rows())) * sizeof(bool));
     total = layout.steps_bytes + layout.planes_bytes + rows_bytes + dz_bytes + packed_bytes + sums_bytes +
             fits_bytes;
   }
@@ -53,23 +53,30 @@ void fill_windows(const ConvJob& j, const Layout& layout, const Stage& stage, in
   }
 }
 
+// dz^T: blocks of kSplitPixels pixels, each [panel of filters]; made in the order of dz's memory.
 bool pack_dz(const ConvJob& j, const WeightLayout& l, const float* dz, int64_t pixels, uint16_t* packed,
              bool* fits) {
-  const auto pack = conv_split_kernels()->pack_dz[l.layout.parts - 1];
-  const int64_t block_k = gemm_split_kernels()->block_k, panels = l.layout.panels,
-                blocks = ceil_div(pixels, block_k);
-  parallel_for(panels * blocks, grain_for(0.25 * static_cast<double>(kSplitPanel * block_k)),
+  const int parts = l.layout.parts;
+  const auto pack = conv_split_kernels()->pack_dz[parts - 1];
+  const int64_t panels = l.layout.panels, units = ceil_div(pixels, kSplitUnit);
+  parallel_for(units, grain_for(0.25 * static_cast<double>(panels * kSplitPanel * kSplitUnit)),
                [&](int64_t begin, int64_t end) {
-                 for (int64_t item = begin; item < end; ++item) {
-                   const int64_t block = item / panels, panel = item % panels, first = block * block_k,
-                                 f = panel * kSplitPanel;
-                   const int64_t count = std::min(block_k, pixels - first);
-                   uint16_t* to = packed + panels * split_panel_size(l.layout.parts, first) +
-                                  panel * split_panel_size(l.layout.parts, count);
-                   fits[item] = pack(dz + first * j.fg + f, j.fg, std::min(kSplitPanel, j.fg - f), count, to);
+                 for (int64_t unit = begin; unit < end; ++unit) {
+                   const int64_t first = unit * kSplitUnit, block = first / kSplitPixels * kSplitPixels;
+                   const int64_t panel_size =
+                       split_panel_size(parts, std::min(kSplitPixels, pixels - block));
+                   uint16_t* to = packed + panels * split_panel_size(parts, block) +
+                                  split_panel_size(parts, first - block);
+                   fits[unit] = true;
+                   for (int64_t panel = 0; panel < panels; ++panel, to += panel_size) {
+                     const int64_t f = panel * kSplitPanel;
+                     const bool good = pack(dz + first * j.fg + f, j.fg, std::min(kSplitPanel, j.fg - f),
+                                            std::min(kSplitUnit, pixels - first), to);
+                     fits[unit] = fits[unit] && good;
+                   }
                  }
                });
-  return all_fit(fits, panels * blocks);
+  return all_fit(fits, units);
 }
 
 }  // namespace
