@@ -16,6 +16,7 @@
 
 #include "base/fwd.h"
 #include "ops/activation.h"
+#include "ops/gemm_split.h"
 
 namespace lamina {
 
@@ -68,8 +69,14 @@ struct ConvSplitBlock {
   Activation activation;
 };
 
-inline constexpr int64_t kSplitPixels = 128;  // of a block of dz
+inline constexpr int64_t kSplitPixels = 160;  // of a block of dz, at most
 inline constexpr int64_t kSplitGroup = 512;  // filters of a ConvSplitWeightBlock at most
+
+// Pixels of a block, of so many: no short one is left over.
+constexpr int64_t split_block_pixels(int64_t pixels) {
+  const int64_t blocks = (pixels + kSplitPixels - 1) / kSplitPixels, each = (pixels + blocks - 1) / blocks;
+  return (each + kSplitUnit - 1) / kSplitUnit * kSplitUnit;
+}
 
 // 32 rows of dw[k, filters] (+)= A^T dz, computed as its transpose.
 struct ConvSplitWeightBlock {
@@ -77,7 +84,7 @@ struct ConvSplitWeightBlock {
   int64_t plane;
   const int64_t* rows;       // [pixels] their windows in the planes
   int64_t step;              // of these 32 channels and their tap
-  const uint16_t* packed_a;  // dz^T: blocks of kSplitPixels, each `panels` panels of 32 filters; the
+  const uint16_t* packed_a;  // dz^T: blocks of split_block_pixels, each `panels` panels of 32 filters; the
                              // filters begin with first_panel
   int64_t first_panel, panels;
   float* dw;  // rows dw_row apart

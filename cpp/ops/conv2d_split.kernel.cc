@@ -242,7 +242,10 @@ bool multiply(const ConvSplitBlock& g) {
 template <int P>
 bool split(const float* src, int64_t count, uint16_t* dst, int64_t plane) {
   VecF sum_a, sum_b;
+  constexpr int64_t kAhead = 1024;  // elements: beyond what the hardware asks for
   for (int64_t i = 0; i < count; i += kUnit) {
+    __builtin_prefetch(src + i + kAhead);
+    __builtin_prefetch(src + i + kAhead + 16);
     split_row<P>(VecF::load(src + i), VecF::load(src + i + 16), sum_a, sum_b, dst + i, plane);
   }
   return fits(sum_a, sum_b);
@@ -372,19 +375,20 @@ void weight(const ConvSplitWeightBlock& g) {
   alignas(64) float sums[kSplitGroup / kPanel][4 * 256];
   using Sides = Side<Interleaver<P>, TurnedResults>;
   Sides side;
+  const int64_t block_pixels = split_block_pixels(g.pixels);
   const int64_t panels_f = ceil_div(g.filters, kPanel);
-  const auto count_at = [&](int64_t first) { return simd_min(kSplitPixels, g.pixels - first); };
+  const auto count_at = [&](int64_t first) { return simd_min(block_pixels, g.pixels - first); };
   int turn = 0;
   side.next.begin(g, 0, count_at(0), panels[turn]);
   side.next.finish();
-  for (int64_t first = 0; first < g.pixels; first += kSplitPixels) {
+  for (int64_t first = 0; first < g.pixels; first += block_pixels) {
     const int64_t count = count_at(first), units = ceil_div(count, kUnit), runs = units * runs_of(P);
     const int64_t panel_size = split_panel_size(P, count);
     const uint16_t *a = g.packed_a + g.panels * split_panel_size(P, first) + g.first_panel * panel_size,
                    *b = panels[turn];
-    const bool last = first + kSplitPixels >= g.pixels;
+    const bool last = first + block_pixels >= g.pixels;
     turn ^= 1;
-    if (!last) side.next.begin(g, first + kSplitPixels, count_at(first + kSplitPixels), panels[turn]);
+    if (!last) side.next.begin(g, first + block_pixels, count_at(first + block_pixels), panels[turn]);
     side.next_each = ceil_div(side.next.left(), runs * panels_f);
     for (int64_t panel = 0; panel < panels_f; ++panel) {
       const int64_t f = panel * kPanel, m = simd_min(kPanel, g.filters - f);
@@ -406,6 +410,10 @@ void weight(const ConvSplitWeightBlock& g) {
 
 template <int P>
 bool pack_dz(const float* dz, int64_t row, int64_t count, int64_t k, uint16_t* dst) {
+  for (int64_t i = k; i < 2 * k; ++i) {  // the pixels that come next
+    __builtin_prefetch(dz + i * row);
+    __builtin_prefetch(dz + i * row + 16);
+  }
   Splitter<P> splitter;
   splitter.begin(true, dz, 1, row, count, k, dst);
   splitter.finish();

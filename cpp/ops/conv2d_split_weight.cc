@@ -53,18 +53,19 @@ void fill_windows(const ConvJob& j, const Layout& layout, const Stage& stage, in
   }
 }
 
-// dz^T: blocks of kSplitPixels pixels, each [panel of filters]; made in the order of dz's memory.
+// dz^T: blocks of split_block_pixels, each [panel of filters]; made in the order of dz's memory.
 bool pack_dz(const ConvJob& j, const WeightLayout& l, const float* dz, int64_t pixels, uint16_t* packed,
              bool* fits) {
   const int parts = l.layout.parts;
   const auto pack = conv_split_kernels()->pack_dz[parts - 1];
   const int64_t panels = l.layout.panels, units = ceil_div(pixels, kSplitUnit);
+  const int64_t block_pixels = split_block_pixels(pixels);
   parallel_for(units, grain_for(0.25 * static_cast<double>(panels * kSplitPanel * kSplitUnit)),
                [&](int64_t begin, int64_t end) {
                  for (int64_t unit = begin; unit < end; ++unit) {
-                   const int64_t first = unit * kSplitUnit, block = first / kSplitPixels * kSplitPixels;
+                   const int64_t first = unit * kSplitUnit, block = first / block_pixels * block_pixels;
                    const int64_t panel_size =
-                       split_panel_size(parts, std::min(kSplitPixels, pixels - block));
+                       split_panel_size(parts, std::min(block_pixels, pixels - block));
                    uint16_t* to = packed + panels * split_panel_size(parts, block) +
                                   split_panel_size(parts, first - block);
                    fits[unit] = true;
