@@ -20,6 +20,7 @@ struct Window {
   const uint16_t* first;
   const int64_t* steps;
   int64_t part, half, step;
+  static constexpr bool once = false;
   template <int P>
   LAMINA_INLINE const uint16_t* unit(int64_t i) const {
     return first + steps[i];
@@ -394,7 +395,7 @@ void weight(const ConvSplitWeightBlock& g) {
       const int64_t f = panel * kPanel, m = simd_min(kPanel, g.filters - f);
       side.results_each = ceil_div(side.results.left(), runs);
       zero_c();
-      kProducts<P, PanelOfA, Sides>[m > kTileRows][1]({a + panel * panel_size}, b, units, side);
+      kProducts<P, StreamedA, Sides>[m > kTileRows][1]({{a + panel * panel_size}}, b, units, side);
       side.results.finish();
       float* sum = sums[panel];
       if (last) {

@@ -306,8 +306,13 @@ struct NoFeeder {
 constexpr int runs_of(int parts) { return parts; }  // of Side for one unit of k
 
 // Tiles 0..3: C, 4 and 5: A, 6 and 7: B.
-template <int MT, int NT>
+template <int MT, bool kOnce>
 LAMINA_INLINE void load_a(const uint16_t* a, int64_t half, int64_t step) {
+  if constexpr (kOnce) {
+    tile_stream<4>(a, step);
+    if constexpr (MT == 2) tile_stream<5>(a + half, step);
+    return;
+  }
   tile_load<4>(a, step);
   if constexpr (MT == 2) tile_load<5>(a + half, step);
 }
@@ -328,10 +333,16 @@ LAMINA_INLINE void dot() {
 struct PanelOfA {
   const uint16_t* panel;
   static constexpr int64_t part = kPartSize, half = kTile, step = kUnit * 2;
+  static constexpr bool once = false;
   template <int P>
   LAMINA_INLINE const uint16_t* unit(int64_t i) const {
     return panel + i * P * kPartSize;
   }
+};
+
+// The same, where B is what stays in L1.
+struct StreamedA : PanelOfA {
+  static constexpr bool once = true;
 };
 
 // C tile += A * B panel over `units` of k, small products first within a unit; each step changes one operand
@@ -339,7 +350,7 @@ struct PanelOfA {
 template <int P, int MT, int NT, class A, class Sides>
 void products(const A& of_a, const uint16_t* b, int64_t units, Sides& side) {
   const int64_t part = of_a.part, half = of_a.half, step = of_a.step;
-  const auto la = [&](const uint16_t* p) __attribute__((always_inline)) { load_a<MT, NT>(p, half, step); };
+  const auto la = [&](const uint16_t* p) __attribute__((always_inline)) { load_a<MT, A::once>(p, half, step); };
   constexpr auto lb = load_b<MT, NT>;
   for (int64_t i = 0; i < units; ++i, b += P * kPartSize) {
     const uint16_t* a = of_a.template unit<P>(i);
