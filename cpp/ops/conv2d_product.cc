@@ -12,6 +12,9 @@
 namespace lamina {
 namespace {
 
+// Of a weight gradient; with fewer, turning x costs more than the products.
+constexpr int64_t kMinChannels = 128;
+
 // The pixels of both are all of their tensors, in order.
 bool is_flat(const ConvJob& j) {
   return j.kh * j.kw == 1 && j.groups == 1 && j.stride_h == 1 && j.stride_w == 1 && j.top == 0 &&
@@ -85,7 +88,7 @@ void run_product(const ConvJob& j, DType dtype, const void* source, const void* 
 }
 
 bool is_weight_product(const ConvJob& j, DType dtype) {
-  return is_flat(j) && gemm_splits(as_weight_product(j, dtype, pixels_of(j)));
+  return j.kc >= kMinChannels && is_flat(j) && gemm_splits(as_weight_product(j, dtype, pixels_of(j)));
 }
 
 size_t weight_product_scratch(const ConvJob& j, DType dtype, bool dz_kept) {

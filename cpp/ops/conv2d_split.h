@@ -70,7 +70,7 @@ struct ConvSplitBlock {
 };
 
 inline constexpr int64_t kSplitPixels = 160;  // of a block of dz, at most
-inline constexpr int64_t kSplitGroup = 512;  // filters of a ConvSplitWeightBlock at most
+inline constexpr int64_t kSplitGroup = 512;   // filters of a ConvSplitWeightBlock at most
 
 // Pixels of a block, of so many: no short one is left over.
 constexpr int64_t split_block_pixels(int64_t pixels) {

@@ -20,7 +20,7 @@ struct Window {
   const uint16_t* first;
   const int64_t* steps;
   int64_t part, half, step;
-  static constexpr bool once = false;
+  static constexpr bool a_once = false, b_once = true;
   template <int P>
   LAMINA_INLINE const uint16_t* unit(int64_t i) const {
     return first + steps[i];
@@ -183,8 +183,8 @@ bool multiply_gathered(const ConvSplitBlock& g) {
         const int64_t j = panel * kPanel, n = simd_min(kPanel, g.n - j);
         side.results_each = ceil_div(side.results.left(), runs);
         zero_c();
-        kProducts<P, PanelOfA, Side<Gatherer<P>>>[m > kTileRows][n > kTileRows]({a}, b + panel * panel_size,
-                                                                                units, side);
+        kProducts<P, StreamedB, Side<Gatherer<P>>>[m > kTileRows][n > kTileRows](
+            {{a}}, b + panel * panel_size, units, side);
         side.results.finish();
         store_c(side.results.begin(g.y + j, 0, m, n, first > 0, g.out + i));
       }

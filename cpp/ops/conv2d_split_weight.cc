@@ -36,8 +36,8 @@ struct WeightLayout {
     packed_bytes = align64(static_cast<size_t>(layout.panels * split_panel_size(layout.parts, pixels)) *
                            sizeof(uint16_t));
     sums_bytes = floats(ceil_div(pixels, kGradRows) * j.fg);
-    fits_bytes = align64(
-        static_cast<size_t>(std::max(ceil_div(pixels, kSplitUnit), layout.split_rows())) * sizeof(bool));
+    fits_bytes = align64(static_cast<size_t>(std::max(ceil_div(pixels, kSplitUnit), layout.split_rows())) *
+                         sizeof(bool));
     total = layout.steps_bytes + layout.planes_bytes + rows_bytes + dz_bytes + packed_bytes + sums_bytes +
             fits_bytes;
   }
@@ -64,8 +64,7 @@ bool pack_dz(const ConvJob& j, const WeightLayout& l, const float* dz, int64_t p
                [&](int64_t begin, int64_t end) {
                  for (int64_t unit = begin; unit < end; ++unit) {
                    const int64_t first = unit * kSplitUnit, block = first / block_pixels * block_pixels;
-                   const int64_t panel_size =
-                       split_panel_size(parts, std::min(block_pixels, pixels - block));
+                   const int64_t panel_size = split_panel_size(parts, std::min(block_pixels, pixels - block));
                    uint16_t* to = packed + panels * split_panel_size(parts, block) +
                                   split_panel_size(parts, first - block);
                    fits[unit] = true;

@@ -316,8 +316,13 @@ LAMINA_INLINE void load_a(const uint16_t* a, int64_t half, int64_t step) {
   tile_load<4>(a, step);
   if constexpr (MT == 2) tile_load<5>(a + half, step);
 }
-template <int MT, int NT>
+template <int NT, bool kOnce>
 LAMINA_INLINE void load_b(const uint16_t* b) {
+  if constexpr (kOnce) {
+    tile_stream<6>(b);
+    if constexpr (NT == 2) tile_stream<7>(b + kTile);
+    return;
+  }
   tile_load<6>(b);
   if constexpr (NT == 2) tile_load<7>(b + kTile);
 }
@@ -333,16 +338,18 @@ LAMINA_INLINE void dot() {
 struct PanelOfA {
   const uint16_t* panel;
   static constexpr int64_t part = kPartSize, half = kTile, step = kUnit * 2;
-  static constexpr bool once = false;
+  static constexpr bool a_once = false, b_once = false;  // loaded past L1, which is the other one's
   template <int P>
   LAMINA_INLINE const uint16_t* unit(int64_t i) const {
     return panel + i * P * kPartSize;
   }
 };
 
-// The same, where B is what stays in L1.
 struct StreamedA : PanelOfA {
-  static constexpr bool once = true;
+  static constexpr bool a_once = true;
+};
+struct StreamedB : PanelOfA {
+  static constexpr bool b_once = true;
 };
 
 // C tile += A * B panel over `units` of k, small products first within a unit; each step changes one operand
@@ -350,8 +357,10 @@ struct StreamedA : PanelOfA {
 template <int P, int MT, int NT, class A, class Sides>
 void products(const A& of_a, const uint16_t* b, int64_t units, Sides& side) {
   const int64_t part = of_a.part, half = of_a.half, step = of_a.step;
-  const auto la = [&](const uint16_t* p) __attribute__((always_inline)) { load_a<MT, A::once>(p, half, step); };
-  constexpr auto lb = load_b<MT, NT>;
+  const auto la = [&](const uint16_t* p) __attribute__((always_inline)) {
+    load_a<MT, A::a_once>(p, half, step);
+  };
+  constexpr auto lb = load_b<NT, A::b_once>;
   for (int64_t i = 0; i < units; ++i, b += P * kPartSize) {
     const uint16_t* a = of_a.template unit<P>(i);
     const uint16_t *a2 = a + part, *b2 = b + kPartSize, *a3 = a2 + part, *b3 = b2 + kPartSize;
