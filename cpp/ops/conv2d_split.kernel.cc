@@ -31,10 +31,15 @@ struct Window {
 void finish_positions(const ConvSplitBlock& g, int64_t i, int64_t m) {
   if (!g.bias && g.activation == Activation::none) return;
   for (const int64_t end = i + m; i < end;) {
-    const int64_t first = g.out[i], step = i + 1 < end && g.out[i + 1] > first ? g.out[i + 1] - first : g.n;
+    const int64_t first = g.out[i];
+    if (first < 0) {
+      ++i;
+      continue;
+    }
+    const int64_t step = i + 1 < end && g.out[i + 1] > first ? g.out[i + 1] - first : g.n;
     int64_t count = 1;
     while (i + count < end && g.out[i + count] == first + count * step) ++count;
-    if (first >= 0) finish<float>(g.activation, g.bias, g.y + first, step, count, g.n);
+    finish<float>(g.activation, g.bias, g.y + first, step, count, g.n);
     i += count;
   }
 }
