@@ -124,10 +124,11 @@ void find_outputs(const ConvJob& j, const ForwardLayout& layout, const Stage& st
   }
 }
 
-// How a stage's outputs are cut into tiles. Bits do not depend on it, so it may depend on the threads: one
-// wants large tiles, each of which reads all its filters.
+// How a stage's outputs are cut into tiles. Bits do not depend on it, so it may depend on the threads: each
+// tile reads all its filters, or splits them, so one thread wants large tiles, and more of them rather share
+// out filters than split the same ones.
 struct Tiles {
-  int64_t m, n;
+  int64_t m, n;  // panels of positions, filters
 
   Tiles(const ConvJob& j, int64_t panels_m, bool packed)
       : m((packed ? kPackedTilePixels : kTilePixels) / kSplitPanel),
@@ -135,8 +136,12 @@ struct Tiles {
     const int64_t threads = num_threads();
     if (threads == 1) return;
     const auto too_few = [&] { return ceil_div(panels_m, m) * ceil_div(j.fg, n) < kThreadTiles * threads; };
-    while (m > 2 && too_few()) m /= 2;
-    while (n > kMinTileN && too_few()) n = round_up(n / 2, kSplitPanel);
+    const auto fewer_filters = [&] {
+      while (n > kMinTileN && too_few()) n = round_up(n / 2, kSplitPanel);
+    };
+    if (!packed) fewer_filters();
+    while (m > (packed ? 2 : 16) && too_few()) m /= 2;
+    fewer_filters();
   }
 };
 
