@@ -4,11 +4,14 @@
 // The batch goes in stages whose source, split, stays in L2: first the images, with zeros around them, become
 // planes [image][row][column][channel], one for each part; every 32 channels lie as a row of a tile. Then y
 // is a product: 16 neighbours of a row at one tap are a tile that is loaded where it lies. Splitting is paid
-// once for each element of the source, not once for each tap, and nothing is gathered; the price is that
-// neighbours run through the zeros at a row's end, to outputs that are dropped.
+// once for each element of the source, not once for each tap; the price is that neighbours run through the
+// zeros at a row's end, to outputs that are dropped. Where that is many and there are filters enough to pay
+// for it, panels of outputs alone are gathered. Filters larger than L2 are split by the tile that multiplies
+// them.
 //
 // The weight gradient is a product over pixels, dw^T[f, k] = sum_m dz^T[f, m] A(m, k): dz is split once,
-// turned; a panel of A, 32 channels of one tap, comes out of the same planes, pixels in pairs.
+// turned; a panel of A, 32 channels of one tap, comes out of the same planes, pixels in pairs. Sums are
+// turned on their way to dw.
 #pragma once
 
 #include <cstddef>
