@@ -1,7 +1,11 @@
 #include "ops/conv2d.h"
 
 #include <algorithm>
+#include <cstring>
 
+#include "base/dtype.h"
+#include "base/parallel.h"
+#include "base/rounding.h"
 #include "ops/conv2d_columns.h"
 #include "ops/conv2d_direct.h"
 #include "ops/launch.h"
@@ -150,12 +154,24 @@ Status run_conv2d(const Conv2dArgs& a, Buffers b) {
   return {};
 }
 
+void zero(void* p, int64_t bytes) {
+  constexpr int64_t kChunk = 1 << 16;
+  parallel_for(ceil_div(bytes, kChunk), grain_for(kChunk * 0.1), [&](int64_t begin, int64_t end) {
+    std::memset(static_cast<char*>(p) + begin * kChunk, 0,
+                static_cast<size_t>(std::min(bytes, end * kChunk) - begin * kChunk));
+  });
+}
+
 Status run_conv2d_input_grad(const Conv2dArgs& a, Buffers b) {
   if (conv_columns_pay(forward_job(a), a.dtype)) {
     run_conv_columns(forward_job(a), a.dtype, b.address[0], b.address[1], b.address[2], b.scratch);
     return {};
   }
+  bool all_met = true;
+  for_phases(a, [&](const ConvJob& job) { all_met = all_met && job.depth() > 0; });
+  if (!all_met) zero(b.address[2], a.N * a.H * a.W * a.C * static_cast<int64_t>(itemsize(a.dtype)));
   for_phases(a, [&](const ConvJob& job) {
+    if (job.depth() == 0) return;
     run_conv_job(job, a.dtype, b.address[0], b.address[1], nullptr, Activation::none, b.address[2],
                  b.scratch);
   });

@@ -9,9 +9,9 @@
 #include "base/rounding.h"
 #include "ops/conv2d_depthwise.h"
 #include "ops/conv2d_planar.h"
+#include "ops/conv2d_product.h"
 #include "ops/conv2d_split.h"
 #include "ops/dispatch.h"
-#include "ops/gemm_split.h"
 
 namespace lamina {
 
@@ -284,41 +284,19 @@ void run_weight_job(const ConvJob& j, DType dtype, const T* source, const T* dy,
   });
 }
 
-// The product that a convolution of one tap is: pixels times channels.
-GemmArgs as_product(const ConvJob& j, DType dtype, Activation activation) {
-  return {.dtype = dtype,
-          .precision = j.precision,
-          .m = j.n * j.oh * j.ow,
-          .n = j.fg,
-          .k = j.kc,
-          .a_row = j.c,
-          .a_col = 1,
-          .b_row = j.w_k,
-          .b_col = j.w_f,
-          .c_row = j.fg,
-          .activation = activation};
-}
-
-// Only where tiles make it faster: else the loops above are.
-bool is_product(const ConvJob& j, DType dtype) {
-  return j.kh * j.kw == 1 && j.groups == 1 && j.stride_h == 1 && j.stride_w == 1 && j.top == 0 &&
-         j.left == 0 && j.oh == j.h && j.ow == j.w && j.y_base == 0 && j.y_col == j.fg &&
-         j.y_row == j.ow * j.fg && j.y_image == j.oh * j.y_row &&
-         gemm_splits(as_product(j, dtype, Activation::none));
-}
-
 }  // namespace
 
 size_t conv_job_scratch(const ConvJob& job, DType dtype) {
   if (is_depthwise(job)) return 0;
   if (is_planar(job, dtype)) return planar_scratch(job, dtype);
+  if (is_product(job, dtype)) return product_scratch(job, dtype);
   const size_t direct = JobLayout(job, dtype).total;
-  if (is_product(job, dtype)) return gemm_scratch_bytes(as_product(job, dtype, Activation::none));
   return conv_splits(job, dtype) ? std::max(direct, conv_split_scratch(job)) : direct;
 }
 size_t conv_weight_scratch(const ConvJob& job, DType dtype, bool dz_kept) {
   if (is_depthwise(job)) return depthwise_weight_scratch(job, dtype);
   if (is_planar_weight(job, dtype)) return planar_weight_scratch(job, dtype);
+  if (is_weight_product(job, dtype)) return weight_product_scratch(job, dtype, dz_kept);
   const size_t direct = WeightLayout(job, dtype).total;
   return conv_weight_splits(job, dtype) ? std::max(direct, conv_split_weight_scratch(job, dz_kept)) : direct;
 }
@@ -327,11 +305,8 @@ void run_conv_job(const ConvJob& job, DType dtype, const void* source, const voi
                   Activation activation, void* y, void* scratch) {
   if (is_depthwise(job)) return run_depthwise(job, dtype, source, w, bias, activation, y);
   if (is_planar(job, dtype)) return run_planar(job, dtype, source, w, bias, activation, y, scratch);
+  if (is_product(job, dtype)) return run_product(job, dtype, source, w, bias, activation, y, scratch);
   char* s = static_cast<char*>(scratch);
-  if (is_product(job, dtype)) {
-    return gemm_run(as_product(job, dtype, activation), source, static_cast<const float*>(w) + job.w_base,
-                    bias, y, scratch);
-  }
   if (conv_splits(job, dtype) &&
       run_conv_split(job, static_cast<const float*>(source), static_cast<const float*>(w),
                      static_cast<const float*>(bias), activation, static_cast<float*>(y), s)) {
@@ -350,6 +325,7 @@ void run_conv_weight_job(const ConvJob& job, DType dtype, const void* source, co
                          const ConvEpilogueGrad& e, void* scratch) {
   if (is_depthwise(job)) return run_depthwise_weight(job, dtype, source, dy, dw, e, scratch);
   if (is_planar_weight(job, dtype)) return run_planar_weight(job, dtype, source, dy, dw, e, scratch);
+  if (is_weight_product(job, dtype)) return run_weight_product(job, dtype, source, dy, dw, e, scratch);
   char* s = static_cast<char*>(scratch);
   if (conv_weight_splits(job, dtype) &&
       run_conv_split_weight(job, static_cast<const float*>(source), static_cast<const float*>(dy),

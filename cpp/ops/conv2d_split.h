@@ -4,11 +4,14 @@
 // The batch goes in stages whose source, split, stays in L2: first the images, with zeros around them, become
 // planes [image][row][column][channel], one for each part; every 32 channels lie as a row of a tile. Then y
 // is a product: 16 neighbours of a row at one tap are a tile that is loaded where it lies. Splitting is paid
-// once for each element of the source, not once for each tap, and nothing is gathered; the price is that
-// neighbours run through the zeros at a row's end, to outputs that are dropped.
+// once for each element of the source, not once for each tap; the price is that neighbours run through the
+// zeros at a row's end, to outputs that are dropped. Where that is many and there are filters enough to pay
+// for it, panels of outputs alone are gathered. Filters larger than L2 are split by the tile that multiplies
+// them.
 //
 // The weight gradient is a product over pixels, dw^T[f, k] = sum_m dz^T[f, m] A(m, k): dz is split once,
-// turned; a panel of A, 32 channels of one tap, comes out of the same planes, pixels in pairs.
+// turned; a panel of A, 32 channels of one tap, comes out of the same planes, pixels in pairs. Sums are
+// turned on their way to dw.
 #pragma once
 
 #include <cstddef>
@@ -16,6 +19,7 @@
 
 #include "base/fwd.h"
 #include "ops/activation.h"
+#include "ops/gemm_split.h"
 
 namespace lamina {
 
@@ -38,6 +42,9 @@ size_t conv_split_weight_scratch(const ConvJob& job, bool dz_kept);  // dz is dy
 bool run_conv_split_weight(const ConvJob& job, const float* source, const float* dy, float* dw,
                            const ConvEpilogueGrad& epilogue, void* scratch);
 
+inline constexpr int64_t kSplitTileN = 256;   // filters of a ConvSplitBlock at most
+inline constexpr int64_t kGatheredUnits = 4;  // block_units where positions are gathered
+
 // Panels of up to 32 positions, n filters: y[i] = sum over units of k (32 channels of one tap) of
 // planes[start of the panel + i * step + steps[unit] ..] B.
 struct ConvSplitBlock {
@@ -48,10 +55,16 @@ struct ConvSplitBlock {
   int64_t plane;             // elements from one part to the next
   int64_t step;              // from one position to the next
   const int64_t* steps;      // [units] from a window to a unit
+  const int64_t* windows;    // [panels_m][32], or null: the windows of positions that are no neighbours
   int64_t block_units;       // units of k at a time
   const uint16_t* packed_b;  // blocks of so many units, each `panels` panels (gemm_split.h); the filters
                              // begin with first_panel
   int64_t first_panel, panels;
+  // Where packed_b is null, which needs windows: filters to split block by block, w[filter_steps[unit] + k *
+  // w_k + f * w_f].
+  const float* w;
+  const int64_t* filter_steps;
+  int64_t w_k, w_f;
   const float* bias;  // [n] or null
   float* y;
   const int64_t* out;  // [panels_m][32] where a position's filters begin; negative: dropped
@@ -59,14 +72,25 @@ struct ConvSplitBlock {
   Activation activation;
 };
 
-// 32 rows of k of dw^T[filters, k] (+)= dz^T A.
+inline constexpr int64_t kSplitPixels = 160;  // of a block of dz, at most
+inline constexpr int64_t kSplitGroup = 512;   // filters of a ConvSplitWeightBlock at most
+
+// Pixels of a block, of so many: no short one is left over.
+constexpr int64_t split_block_pixels(int64_t pixels) {
+  const int64_t blocks = (pixels + kSplitPixels - 1) / kSplitPixels, each = (pixels + blocks - 1) / blocks;
+  return (each + kSplitUnit - 1) / kSplitUnit * kSplitUnit;
+}
+
+// 32 rows of dw[k, filters] (+)= A^T dz, computed as its transpose.
 struct ConvSplitWeightBlock {
   const uint16_t* planes;
   int64_t plane;
   const int64_t* rows;       // [pixels] their windows in the planes
   int64_t step;              // of these 32 channels and their tap
-  const uint16_t* packed_a;  // dz^T: blocks of block_k pixels, each [panel of 32 filters]
-  float* dw;                 // [filters][dw_row]
+  const uint16_t* packed_a;  // dz^T: blocks of split_block_pixels, each `panels` panels of 32 filters; the
+                             // filters begin with first_panel
+  int64_t first_panel, panels;
+  float* dw;  // rows dw_row apart
   int64_t dw_row, filters, pixels;
   bool accumulate;
 };
@@ -75,7 +99,7 @@ struct ConvSplitKernels {
   // [parts - 1]. Splits `count` elements, a multiple of 32, into rows of tiles; true if all fit
   // (gemm_split.h).
   bool (*split[3])(const float* src, int64_t count, uint16_t* dst, int64_t plane);
-  void (*multiply[3])(const ConvSplitBlock&);
+  bool (*multiply[3])(const ConvSplitBlock&);  // false if an element of w must not be split
   // One panel of dz^T: `count` <= 32 filters of k pixels, filters side by side, pixels `row` apart.
   bool (*pack_dz[3])(const float* dz, int64_t row, int64_t count, int64_t k, uint16_t* dst);
   void (*weight[3])(const ConvSplitWeightBlock&);

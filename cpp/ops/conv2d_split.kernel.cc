@@ -20,6 +20,7 @@ struct Window {
   const uint16_t* first;
   const int64_t* steps;
   int64_t part, half, step;
+  static constexpr bool a_once = false, b_once = true;
   template <int P>
   LAMINA_INLINE const uint16_t* unit(int64_t i) const {
     return first + steps[i];
@@ -30,10 +31,15 @@ struct Window {
 void finish_positions(const ConvSplitBlock& g, int64_t i, int64_t m) {
   if (!g.bias && g.activation == Activation::none) return;
   for (const int64_t end = i + m; i < end;) {
-    const int64_t first = g.out[i], step = i + 1 < end && g.out[i + 1] > first ? g.out[i + 1] - first : g.n;
+    const int64_t first = g.out[i];
+    if (first < 0) {
+      ++i;
+      continue;
+    }
+    const int64_t step = i + 1 < end && g.out[i + 1] > first ? g.out[i + 1] - first : g.n;
     int64_t count = 1;
     while (i + count < end && g.out[i + count] == first + count * step) ++count;
-    if (first >= 0) finish<float>(g.activation, g.bias, g.y + first, step, count, g.n);
+    finish<float>(g.activation, g.bias, g.y + first, step, count, g.n);
     i += count;
   }
 }
@@ -57,8 +63,150 @@ class Prefetcher {
   int64_t left_ = 0;
 };
 
+// Makes panels of A out of positions that are no neighbours in the planes, and asks for filters.
 template <int P>
-void multiply(const ConvSplitBlock& g) {
+class Gatherer {
+ public:
+  // Units [first, first + units) of `count` positions.
+  void begin(const ConvSplitBlock& g, const int64_t* windows, int64_t count, int64_t first, int64_t units,
+             uint16_t* dst) {
+    planes_ = g.planes;
+    plane_ = g.plane;
+    windows_ = windows;
+    count_ = count;
+    steps_ = g.steps + first;
+    dst_ = dst;
+    left_ = units * count;
+    row_ = 0;
+  }
+  // Beside each step: the rows of filters of a later block, a part of them each time.
+  void begin_filters(const ConvSplitBlock& g, int64_t first, int64_t units, int64_t panels, int64_t runs) {
+    const bool along_n = g.w_f == 1;
+    filters_ = g.w;
+    filter_steps_ = g.filter_steps + first;
+    filter_row_ = along_n ? g.w_k : g.w_f;
+    filter_panel_ = kPanel * g.w_f;
+    panels_ = panels;
+    rows_left_ = units * panels * kPanel;
+    rows_each_ = ceil_div(rows_left_, runs);
+    filter_ = 0;
+  }
+  int64_t left() const { return left_; }
+  void steps(int64_t n) {
+    prefetch();
+    n = simd_min(n, left_);
+    left_ -= n;
+    const int64_t plane = plane_;
+    for (; n > 0; --n) {
+      const uint16_t* from = planes_ + windows_[row_] + *steps_;
+      uint16_t* to = dst_ + row_ * kUnit;
+#pragma GCC unroll 3
+      for (int p = 0; p < P; ++p) store_row(load_row(from + p * plane), to + p * kPartSize);
+      if (++row_ == count_) {
+        row_ = 0;
+        ++steps_;
+        dst_ += P * kPartSize;
+      }
+    }
+  }
+  void finish() { steps(left_); }
+
+ private:
+  void prefetch() {
+    const int64_t n = simd_min(rows_each_, rows_left_);
+    rows_left_ -= n;
+    for (const int64_t end = filter_ + n; filter_ < end; ++filter_) {
+      const int64_t row = filter_ % kPanel, panel = filter_ / kPanel % panels_,
+                    unit = filter_ / kPanel / panels_;
+      const float* p = filters_ + filter_steps_[unit] + panel * filter_panel_ + row * filter_row_;
+      __builtin_prefetch(p, 0, 2);
+      __builtin_prefetch(p + 16, 0, 2);
+    }
+  }
+  const uint16_t* planes_;
+  const int64_t *windows_, *steps_, *filter_steps_;
+  const float* filters_;
+  uint16_t* dst_;
+  int64_t plane_, count_, row_, left_ = 0;
+  int64_t filter_, filter_row_, filter_panel_, panels_, rows_left_ = 0, rows_each_ = 0;
+};
+
+// Filters of one block of units, panels as pack_b makes them; false if an element must not be split.
+template <int P>
+bool split_filters(const ConvSplitBlock& g, int64_t first, int64_t units, uint16_t* dst) {
+  Splitter<P> splitter;
+  for (int64_t unit = 0; unit < units; ++unit) {
+    for (int64_t j = 0; j < g.n; j += kPanel) {
+      splitter.begin(
+          false, g.w + g.filter_steps[first + unit] + j * g.w_f, g.w_f, g.w_k, simd_min(kPanel, g.n - j),
+          kUnit, dst + j / kPanel * split_panel_size(P, units * kUnit) + split_panel_size(P, unit * kUnit));
+      splitter.finish();
+    }
+  }
+  return splitter.fits();
+}
+
+// multiply() where g.windows says where positions lie.
+template <int P>
+bool multiply_gathered(const ConvSplitBlock& g) {
+  const TileScope scope;
+  constexpr int64_t kBlockUnits = kGatheredUnits;
+  alignas(64) uint16_t panels[2][split_panel_size(P, kBlockUnits * kUnit)];
+  alignas(64) uint16_t filters[kSplitTileN / kPanel * split_panel_size(P, kBlockUnits * kUnit)];
+  Side<Gatherer<P>> side;
+  const int64_t panels_n = ceil_div(g.n, kPanel);
+  const auto units_at = [&](int64_t first) { return simd_min(kBlockUnits, g.units - first); };
+  const auto gather = [&](int64_t first, int64_t p, int turn) {
+    side.next.begin(g, g.windows + p * kPanel, g.counts[p], first, units_at(first), panels[turn]);
+  };
+  int turn = 0;
+  gather(0, 0, turn);
+  side.next.finish();
+  for (int64_t first = 0; first < g.units; first += kBlockUnits) {
+    const int64_t units = units_at(first), runs = units * runs_of(P), next = first + units;
+    const int64_t panel_size = split_panel_size(P, units * kUnit);
+    const uint16_t* b = filters;
+    if (g.packed_b) {
+      b = g.packed_b + g.panels * split_panel_size(P, first * kUnit) + g.first_panel * panel_size;
+    } else {
+      side.results.finish();
+      if (!split_filters<P>(g, first, units, filters)) return false;
+      if (next < g.units)
+        side.next.begin_filters(g, next, units_at(next), panels_n, runs * panels_n * g.panels_m);
+    }
+    for (int64_t p = 0; p < g.panels_m; ++p) {
+      const int64_t i = p * kPanel, m = g.counts[p];
+      const uint16_t* a = panels[turn];
+      turn ^= 1;
+      if (p + 1 < g.panels_m) {
+        gather(first, p + 1, turn);
+      } else if (next < g.units) {
+        gather(next, 0, turn);
+      }
+      side.next_each = ceil_div(side.next.left(), runs * panels_n);
+      for (int64_t panel = 0; panel < panels_n; ++panel) {
+        const int64_t j = panel * kPanel, n = simd_min(kPanel, g.n - j);
+        side.results_each = ceil_div(side.results.left(), runs);
+        zero_c();
+        kProducts<P, StreamedB, Side<Gatherer<P>>>[m > kTileRows][n > kTileRows](
+            {{a}}, b + panel * panel_size, units, side);
+        side.results.finish();
+        store_c(side.results.begin(g.y + j, 0, m, n, first > 0, g.out + i));
+      }
+      side.next.finish();
+      if (next >= g.units) {
+        side.results.finish();
+        finish_positions(g, i, m);
+      }
+    }
+  }
+  side.results.finish();
+  return true;
+}
+
+template <int P>
+bool multiply(const ConvSplitBlock& g) {
+  if (g.windows) return multiply_gathered<P>(g);
   const TileScope scope;
   Side<Prefetcher> side;
   const int64_t panels_n = ceil_div(g.n, kPanel);
@@ -82,8 +230,8 @@ void multiply(const ConvSplitBlock& g) {
         const int64_t j = panel * kPanel, n = simd_min(kPanel, g.n - j);
         side.results_each = ceil_div(side.results.left(), runs);
         zero_c();
-        kProducts<P, Window, Prefetcher>[m > kTileRows][n > kTileRows](a, b + panel * panel_size, units,
-                                                                       side);
+        kProducts<P, Window, Side<Prefetcher>>[m > kTileRows][n > kTileRows](a, b + panel * panel_size, units,
+                                                                             side);
         side.results.finish();
         store_c(side.results.begin(g.y + j, 0, m, n, first > 0, g.out + i));
       }
@@ -94,12 +242,16 @@ void multiply(const ConvSplitBlock& g) {
     }
   }
   side.results.finish();
+  return true;
 }
 
 template <int P>
 bool split(const float* src, int64_t count, uint16_t* dst, int64_t plane) {
   VecF sum_a, sum_b;
+  constexpr int64_t kAhead = 1024;  // elements: beyond what the hardware asks for
   for (int64_t i = 0; i < count; i += kUnit) {
+    __builtin_prefetch(src + i + kAhead);
+    __builtin_prefetch(src + i + kAhead + 16);
     split_row<P>(VecF::load(src + i), VecF::load(src + i + 16), sum_a, sum_b, dst + i, plane);
   }
   return fits(sum_a, sum_b);
@@ -152,31 +304,110 @@ class Interleaver {
   int64_t plane_, last_, i_, left_ = 0;
 };
 
+// A finished tile of dw^T on its way: stored or added to sums that lie as tiles, or with them turned to dw, a
+// 16 x 16 square at a time.
+class TurnedResults {
+ public:
+  // The first block's sums go to `sums` itself.
+  float* begin(float* sums) {
+    left_ = 0;
+    return sums;
+  }
+  float* begin_add(float* sums) {
+    sums_ = sums;
+    dw_ = nullptr;
+    left_ = 4;
+    return tiles_;
+  }
+  // The last block's; sums null where it is the first too. count <= 32 filters of 32 rows of dw.
+  float* begin_last(float* sums, float* dw, int64_t row, int64_t count, bool accumulate) {
+    sums_ = sums;
+    dw_ = dw;
+    row_ = row;
+    count_ = count;
+    accumulate_ = accumulate;
+    left_ = count > kTileRows ? 4 : 2;
+    return tiles_;
+  }
+  int64_t left() const { return left_; }
+  void steps(int64_t n) {
+    for (n = simd_min(n, left_); n > 0; --n) {
+      --left_;
+      dw_ ? turn() : add();
+    }
+  }
+  void finish() { steps(left_); }
+
+ private:
+  void add() {
+    float* to = sums_ + left_ * 256;
+    const float* from = tiles_ + left_ * 256;
+#pragma GCC unroll 16
+    for (int i = 0; i < 256; i += 16) (VecF::load(to + i) + VecF::load(from + i)).store(to + i);
+  }
+  void turn() {
+    const int64_t half_f = left_ >> 1, half_k = left_ & 1;
+    const float* from = tiles_ + left_ * 256;
+    float* to = dw_ + half_k * kTileRows * row_ + half_f * kTileRows;
+    const int lanes = clamp_lanes(count_ - half_f * kTileRows);
+    const VecF scale(kScaleOut);
+    VecF r[16];
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; ++i) r[i] = VecF::load(from + i * 16);
+    if (sums_) {
+      const float* sums = sums_ + left_ * 256;
+#pragma GCC unroll 16
+      for (int i = 0; i < 16; ++i) r[i] += VecF::load(sums + i * 16);
+    }
+    transpose(r);
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; ++i) {
+      float* p = to + i * row_;
+      (accumulate_ ? fma(r[i], scale, VecF::load(p, lanes)) : r[i] * scale).store(p, lanes);
+    }
+  }
+  float *sums_, *dw_;
+  int64_t row_, count_, left_ = 0;
+  bool accumulate_;
+  alignas(64) float tiles_[4 * 256];
+};
+
+// Sums over the blocks of pixels stay as tiles, unscaled: an element of A or dz is at most 2^56, so that 2^14
+// pixels cannot overflow.
 template <int P>
 void weight(const ConvSplitWeightBlock& g) {
   const TileScope scope;
-  alignas(64) uint16_t panels[2][split_panel_size(P, kBlockK)];
-  Side<Interleaver<P>> side;
+  alignas(64) uint16_t panels[2][split_panel_size(P, kSplitPixels)];
+  alignas(64) float sums[kSplitGroup / kPanel][4 * 256];
+  using Sides = Side<Interleaver<P>, TurnedResults>;
+  Sides side;
+  const int64_t block_pixels = split_block_pixels(g.pixels);
   const int64_t panels_f = ceil_div(g.filters, kPanel);
-  const auto count_at = [&](int64_t first) { return simd_min(kBlockK, g.pixels - first); };
+  const auto count_at = [&](int64_t first) { return simd_min(block_pixels, g.pixels - first); };
   int turn = 0;
   side.next.begin(g, 0, count_at(0), panels[turn]);
   side.next.finish();
-  for (int64_t first = 0; first < g.pixels; first += kBlockK) {
+  for (int64_t first = 0; first < g.pixels; first += block_pixels) {
     const int64_t count = count_at(first), units = ceil_div(count, kUnit), runs = units * runs_of(P);
-    const uint16_t *a = g.packed_a + panels_f * split_panel_size(P, first), *b = panels[turn];
+    const int64_t panel_size = split_panel_size(P, count);
+    const uint16_t *a = g.packed_a + g.panels * split_panel_size(P, first) + g.first_panel * panel_size,
+                   *b = panels[turn];
+    const bool last = first + block_pixels >= g.pixels;
     turn ^= 1;
-    if (first + kBlockK < g.pixels)
-      side.next.begin(g, first + kBlockK, count_at(first + kBlockK), panels[turn]);
+    if (!last) side.next.begin(g, first + block_pixels, count_at(first + block_pixels), panels[turn]);
     side.next_each = ceil_div(side.next.left(), runs * panels_f);
     for (int64_t panel = 0; panel < panels_f; ++panel) {
       const int64_t f = panel * kPanel, m = simd_min(kPanel, g.filters - f);
       side.results_each = ceil_div(side.results.left(), runs);
       zero_c();
-      kProducts<P, PanelOfA, Interleaver<P>>[m > kTileRows][1]({a + panel * split_panel_size(P, count)}, b,
-                                                               units, side);
+      kProducts<P, StreamedA, Sides>[m > kTileRows][1]({{a + panel * panel_size}}, b, units, side);
       side.results.finish();
-      store_c(side.results.begin(g.dw + f * g.dw_row, g.dw_row, m, kPanel, g.accumulate || first > 0));
+      float* sum = sums[panel];
+      if (last) {
+        store_c(side.results.begin_last(first > 0 ? sum : nullptr, g.dw + f, g.dw_row, m, g.accumulate));
+      } else {
+        store_c(first > 0 ? side.results.begin_add(sum) : side.results.begin(sum));
+      }
     }
     side.next.finish();
   }
@@ -185,6 +416,10 @@ void weight(const ConvSplitWeightBlock& g) {
 
 template <int P>
 bool pack_dz(const float* dz, int64_t row, int64_t count, int64_t k, uint16_t* dst) {
+  for (int64_t i = k; i < 2 * k; ++i) {  // the pixels that come next
+    __builtin_prefetch(dz + i * row);
+    __builtin_prefetch(dz + i * row + 16);
+  }
   Splitter<P> splitter;
   splitter.begin(true, dz, 1, row, count, k, dst);
   splitter.finish();

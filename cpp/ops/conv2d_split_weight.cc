@@ -2,9 +2,9 @@
 
 #include "base/dtype.h"
 #include "base/parallel.h"
+#include "ops/conv2d_grad.h"
 #include "ops/conv2d_split.h"
 #include "ops/conv2d_split_stage.h"
-#include "ops/gemm.h"
 
 namespace lamina {
 namespace {
@@ -13,31 +13,33 @@ using namespace conv_split;
 
 // Nanoseconds: pairing pixels, for each element of A; a multiply-add by conv2d_direct.
 constexpr double kPairCost = 0.1, kFmaCost = 0.014;
-constexpr int64_t kSumRows = 256;  // pixels of one partial sum of db
+// Split dz of the filters that go through all of k together: stays in L2.
+constexpr int64_t kGroupBytes = 768 << 10;
 
 // Of a weight gradient, after the planes.
 struct WeightLayout {
   Layout layout;
-  int64_t pixels, k, blocks;  // of a stage; rows of dw; partial sums of db
-  size_t rows_bytes, dz_bytes, packed_bytes, sums_bytes, dw_bytes, fits_bytes, total;
+  int64_t pixels, k, group;  // of a stage; rows of dw; filters that go through all of k together
+  size_t rows_bytes, dz_bytes, packed_bytes, sums_bytes, fits_bytes, total;
 
   // dz_kept: the caller keeps dz, or it is dy; else a stage has one of its own.
   WeightLayout(const ConvJob& j, bool dz_kept)
       : layout(j, stage_bytes_of(j), j.ow * j.fg * (2 * split_parts(j.precision) + 4)) {
     pixels = layout.images * layout.rows * j.ow;
     k = j.depth();
-    blocks = ceil_div(pixels, kSumRows);
+    const int64_t most = std::clamp(kGroupBytes / split_panel_size(layout.parts, pixels) / 2, int64_t{2},
+                                    kSplitGroup / kSplitPanel);
+    group = ceil_div(layout.panels, ceil_div(layout.panels, most)) * kSplitPanel;
     const auto floats = [](int64_t n) { return align64(static_cast<size_t>(n) * sizeof(float)); };
     rows_bytes = align64(static_cast<size_t>(pixels) * sizeof(int64_t));
     dz_bytes = dz_kept ? 0 : floats(pixels * j.fg);
     packed_bytes = align64(static_cast<size_t>(layout.panels * split_panel_size(layout.parts, pixels)) *
                            sizeof(uint16_t));
-    sums_bytes = floats(blocks * j.fg);
-    dw_bytes = floats(k * j.fg);
-    const int64_t dz_fits = layout.panels * ceil_div(pixels, gemm_split_kernels()->block_k);
-    fits_bytes = align64(static_cast<size_t>(std::max(dz_fits, layout.split_rows())) * sizeof(bool));
+    sums_bytes = floats(ceil_div(pixels, kGradRows) * j.fg);
+    fits_bytes = align64(static_cast<size_t>(std::max(ceil_div(pixels, kSplitUnit), layout.split_rows())) *
+                         sizeof(bool));
     total = layout.steps_bytes + layout.planes_bytes + rows_bytes + dz_bytes + packed_bytes + sums_bytes +
-            dw_bytes + fits_bytes;
+            fits_bytes;
   }
 };
 
@@ -51,44 +53,30 @@ void fill_windows(const ConvJob& j, const Layout& layout, const Stage& stage, in
   }
 }
 
-// The stage's dz, computed where there is an activation, and db += its sum over pixels.
-const float* dz_of_stage(const ConvJob& j, const Stage& stage, const float* dy, const ConvEpilogueGrad& e,
-                         float* temporary, float* sums) {
-  const int64_t at = j.y_base + stage.image * j.y_image + stage.row * j.y_row, f = j.fg;
-  const bool active = e.activation != Activation::none;
-  if (!active && !e.db) return dy + at;
-  const GemmTypeKernels& kernels = gemm_kernels_of(DType::kFloat32);
-  const float* y = active ? static_cast<const float*>(e.y) + at : nullptr;
-  float* dz = !active ? nullptr : e.dz ? static_cast<float*>(e.dz) + at : temporary;
-  const int64_t pixels = stage.images * stage.rows * j.ow, blocks = ceil_div(pixels, kSumRows);
-  parallel_for(blocks, grain_for(0.3 * static_cast<double>(kSumRows * f)), [&](int64_t begin, int64_t end) {
-    for (int64_t block = begin; block < end; ++block) {
-      const int64_t i = block * kSumRows * f;
-      kernels.grad(e.activation, dy + at + i, y ? y + i : nullptr, dz ? dz + i : nullptr, sums + block * f,
-                   std::min(kSumRows, pixels - block * kSumRows), f);
-    }
-  });
-  if (e.db) kernels.combine(sums, f, blocks, e.db, f, stage.image + stage.row > 0);
-  return dz ? dz : dy + at;
-}
-
+// dz^T: blocks of split_block_pixels, each [panel of filters]; made in the order of dz's memory.
 bool pack_dz(const ConvJob& j, const WeightLayout& l, const float* dz, int64_t pixels, uint16_t* packed,
              bool* fits) {
-  const auto pack = conv_split_kernels()->pack_dz[l.layout.parts - 1];
-  const int64_t block_k = gemm_split_kernels()->block_k, panels = l.layout.panels,
-                blocks = ceil_div(pixels, block_k);
-  parallel_for(panels * blocks, grain_for(0.25 * static_cast<double>(kSplitPanel * block_k)),
+  const int parts = l.layout.parts;
+  const auto pack = conv_split_kernels()->pack_dz[parts - 1];
+  const int64_t panels = l.layout.panels, units = ceil_div(pixels, kSplitUnit);
+  const int64_t block_pixels = split_block_pixels(pixels);
+  parallel_for(units, grain_for(0.25 * static_cast<double>(panels * kSplitPanel * kSplitUnit)),
                [&](int64_t begin, int64_t end) {
-                 for (int64_t item = begin; item < end; ++item) {
-                   const int64_t block = item / panels, panel = item % panels, first = block * block_k,
-                                 f = panel * kSplitPanel;
-                   const int64_t count = std::min(block_k, pixels - first);
-                   uint16_t* to = packed + panels * split_panel_size(l.layout.parts, first) +
-                                  panel * split_panel_size(l.layout.parts, count);
-                   fits[item] = pack(dz + first * j.fg + f, j.fg, std::min(kSplitPanel, j.fg - f), count, to);
+                 for (int64_t unit = begin; unit < end; ++unit) {
+                   const int64_t first = unit * kSplitUnit, block = first / block_pixels * block_pixels;
+                   const int64_t panel_size = split_panel_size(parts, std::min(block_pixels, pixels - block));
+                   uint16_t* to = packed + panels * split_panel_size(parts, block) +
+                                  split_panel_size(parts, first - block);
+                   fits[unit] = true;
+                   for (int64_t panel = 0; panel < panels; ++panel, to += panel_size) {
+                     const int64_t f = panel * kSplitPanel;
+                     const bool good = pack(dz + first * j.fg + f, j.fg, std::min(kSplitPanel, j.fg - f),
+                                            std::min(kSplitUnit, pixels - first), to);
+                     fits[unit] = fits[unit] && good;
+                   }
                  }
                });
-  return all_fit(fits, panels * blocks);
+  return all_fit(fits, units);
 }
 
 }  // namespace
@@ -104,7 +92,8 @@ bool conv_weight_splits(const ConvJob& j, DType dtype) {
   const double tiles = kProductCost * l.layout.parts * (l.layout.parts + 1) / 2 * pixels *
                            static_cast<double>(round_up(j.fg, 16)) * k +
                        kSplitCost * (images * static_cast<double>(l.layout.image_pixels * j.c) + pixels * f) +
-                       kPairCost * pixels * k + kResultCost * k * f * (1 + pixels / 128);
+                       kPairCost * pixels * k * static_cast<double>(ceil_div(j.fg, l.group)) +
+                       kResultCost * k * f * (1 + pixels / 128);
   return tiles < kFmaCost * multiply_adds(j);
 }
 
@@ -128,45 +117,40 @@ bool run_conv_split_weight(const ConvJob& j, const float* source, const float* d
   auto* dz_temporary = static_cast<float*>(next(l.dz_bytes));
   auto* packed = static_cast<uint16_t*>(next(l.packed_bytes));
   auto* sums = static_cast<float*>(next(l.sums_bytes));
-  auto* turned = static_cast<float*>(next(l.dw_bytes));
   auto* fits = static_cast<bool*>(next(l.fits_bytes));
 
   fill_steps(j, layout, steps);
   const auto weight = conv_split_kernels()->weight[layout.parts - 1];
-  const bool done = all_stages(j, layout, [&](const Stage& stage) {
+  return all_stages(j, layout, [&](const Stage& stage) {
     const int64_t pixels = stage.images * stage.rows * j.ow;
     if (!fill_planes(j, layout, stage, source, planes, fits)) return false;
-    const float* dz = dz_of_stage(j, stage, dy, e, dz_temporary, sums);
+    const auto* dz = static_cast<const float*>(conv_dz(
+        e, DType::kFloat32, dy, (stage.image * j.oh + stage.row) * j.ow, pixels, j.fg, dz_temporary, sums));
     if (!pack_dz(j, l, dz, pixels, packed, fits)) return false;
     fill_windows(j, layout, stage, rows);
     const double products = layout.parts * (layout.parts + 1) / 2;
-    const double cost = kProductCost * products * static_cast<double>(kSplitUnit * pixels * j.fg);
-    parallel_for(units_of(j), grain_for(cost), [&](int64_t begin, int64_t end) {
-      for (int64_t unit = begin; unit < end; ++unit) {
-        const Unit u(j, unit);
+    const int64_t units = units_of(j), group = std::min(l.group, j.fg);
+    const double cost = kProductCost * products * static_cast<double>(kSplitUnit * pixels * group);
+    parallel_for(units * ceil_div(j.fg, group), grain_for(cost), [&](int64_t begin, int64_t end) {
+      for (int64_t item = begin; item < end; ++item) {
+        const Unit u(j, item % units);
+        const int64_t f = item / units * group;
         weight({.planes = planes,
                 .plane = layout.plane,
                 .rows = rows,
-                .step = steps[unit],
+                .step = steps[item % units],
                 .packed_a = packed,
-                .dw = turned + (u.tap_row * j.kw + u.tap_column) * j.kc + u.channel,
-                .dw_row = l.k,
-                .filters = j.fg,
+                .first_panel = f / kSplitPanel,
+                .panels = layout.panels,
+                .dw = dw + ((u.tap_row * j.kw + u.tap_column) * j.kc + u.channel) * j.fg + f,
+                .dw_row = j.fg,
+                .filters = std::min(group, j.fg - f),
                 .pixels = pixels,
                 .accumulate = stage.image + stage.row > 0});
       }
     });
     return true;
   });
-  if (!done) return false;
-  constexpr int64_t kSquare = 16;  // both sides stay in L1
-  parallel_for(ceil_div(l.k, kSquare), grain_for(static_cast<double>(kSquare * j.fg)),
-               [&](int64_t begin, int64_t end) {
-                 for (int64_t k = begin * kSquare; k < std::min(l.k, end * kSquare); ++k) {
-                   for (int64_t f = 0; f < j.fg; ++f) dw[k * j.fg + f] = turned[f * l.k + k];
-                 }
-               });
-  return true;
 }
 
 }  // namespace lamina

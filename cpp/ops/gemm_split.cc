@@ -30,8 +30,8 @@ namespace {
 
 constexpr int64_t kStretchK = 1024, kBlockN = 1024;  // of B, split at a time: 6 MB of three parts
 constexpr int64_t kShortStretchK = 256;  // for few rows, whose C stays in L2 as does that much of B
-// Tiles of C handed to threads stay in L2; they shrink where C has fewer than kMinTiles.
-constexpr int64_t kTileM = 256, kTileN = 512, kMinTileN = 128, kMinTiles = 4;
+// Tiles of C handed to threads stay in L2; they shrink where C has fewer than kThreadTiles for each thread.
+constexpr int64_t kTileM = 256, kTileN = 512, kMinTileN = 128, kThreadTiles = 4;
 
 // Nanoseconds: a multiply-add made of one product of parts, splitting an element, a multiply-add of the fma
 // path. Measured on the first machines with AMX; they decide which path is faster, so they are part of what
@@ -48,7 +48,7 @@ double cost_of(const GemmArgs& g, int64_t m, int64_t n) {
          kResultCost * static_cast<double>(m * n) * whole(g.k, 128) / 128;
 }
 
-// How one product is cut; a function of its sizes alone.
+// How one product is cut; a function of its sizes alone, but for the tiles, which do not change bits.
 struct Cut {
   int parts;
   int64_t stretch_k, block_n;  // of B, split at a time
@@ -62,7 +62,8 @@ struct Cut {
     if (g.m <= kTileM) stretch_k = std::min(g.k, kShortStretchK);
     tile_m = std::min(kTileM, round_up(g.m, kSplitPanel));
     tile_n = std::min(kTileN, round_up(block_n, kSplitPanel));
-    const auto too_few = [&] { return ceil_div(g.m, tile_m) * ceil_div(block_n, tile_n) < kMinTiles; };
+    const int64_t threads = num_threads(), min_tiles = threads > 1 ? kThreadTiles * threads : 1;
+    const auto too_few = [&] { return ceil_div(g.m, tile_m) * ceil_div(block_n, tile_n) < min_tiles; };
     while (tile_m > kSplitPanel && too_few()) tile_m = round_up(tile_m / 2, kSplitPanel);
     while (tile_n > kMinTileN && too_few()) tile_n = round_up(tile_n / 2, kSplitPanel);
     const int64_t panels = ceil_div(block_n, kSplitPanel);
@@ -103,19 +104,28 @@ void pack_b(const GemmArgs& g, const Cut& cut, const float* b, int64_t nc, int64
   double cost = kSplitCost * static_cast<double>(kSplitPanel * std::min(kc, kernels.block_k));
   if (product_cost >= 2 * kGrainCost)
     cost = std::max(cost, 2 * kGrainCost / static_cast<double>(panels * blocks));
+  // All panels of a block, unit by unit: memory in the order of rows.
   parallel_for(panels * blocks, grain_for(cost), [&](int64_t begin, int64_t end) {
-    for (int64_t item = begin; item < end; ++item) {
-      const int64_t block = item % blocks, panel = item / blocks, k = block * kernels.block_k,
-                    j = panel * kSplitPanel;
-      const int64_t size = std::min(kernels.block_k, kc - k);
-      uint16_t* to =
-          packed + panels * split_panel_size(cut.parts, k) + panel * split_panel_size(cut.parts, size);
-      fits[block * panels + panel] = kernels.pack_b[cut.parts - 1]({.src = b + k * g.b_row + j * g.b_col,
-                                                                    .dst = to,
-                                                                    .count = std::min(nc - j, kSplitPanel),
-                                                                    .k = size,
-                                                                    .row = g.b_row,
-                                                                    .col = g.b_col});
+    for (int64_t item = begin; item < end;) {
+      const int64_t block = item / panels, first = item % panels, k = block * kernels.block_k;
+      const int64_t last = std::min(panels, first + end - item), size = std::min(kernels.block_k, kc - k);
+      bool* fit = fits + block * panels;
+      std::fill(fit + first, fit + last, true);
+      for (int64_t unit = 0; unit < size; unit += kSplitUnit) {
+        for (int64_t panel = first; panel < last; ++panel) {
+          const int64_t j = panel * kSplitPanel;
+          const bool good = kernels.pack_b[cut.parts - 1](
+              {.src = b + (k + unit) * g.b_row + j * g.b_col,
+               .dst = packed + panels * split_panel_size(cut.parts, k) +
+                      panel * split_panel_size(cut.parts, size) + split_panel_size(cut.parts, unit),
+               .count = std::min(nc - j, kSplitPanel),
+               .k = std::min(size - unit, kSplitUnit),
+               .row = g.b_row,
+               .col = g.b_col});
+          fit[panel] = fit[panel] && good;
+        }
+      }
+      item += last - first;
     }
   });
 }

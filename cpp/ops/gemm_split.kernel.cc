@@ -40,6 +40,8 @@ void finish_rows(const GemmSplitBlock& g, int64_t i, int64_t j, int64_t m, int64
   finish<float>(g.activation, g.bias ? g.bias + j : nullptr, g.c + i * g.c_row + j, g.c_row, m, n);
 }
 
+constexpr int64_t kElementsInL2 = 1 << 19;  // of B, split
+
 // Blocks of K outside, panels of A, panels of B inside.
 template <int P>
 void multiply(const GemmSplitBlock& g) {
@@ -47,6 +49,7 @@ void multiply(const GemmSplitBlock& g) {
   alignas(64) uint16_t panels[2][split_panel_size(P, kBlockK)];
   Side<Splitter<P>> side;
   const int64_t panels_n = ceil_div(g.n, kPanel);
+  const bool in_l2 = g.panels * split_panel_size(P, g.k) <= kElementsInL2;
   const auto begin_a = [&](int64_t pc, int64_t i, int turn) {
     side.next.begin(true, g.a + i * g.a_row + pc * g.a_col, g.a_row, g.a_col, simd_min(kPanel, g.m - i),
                     simd_min(kBlockK, g.k - pc), panels[turn]);
@@ -78,8 +81,14 @@ void multiply(const GemmSplitBlock& g) {
         if (fits_a && fits_b[panel]) {
           side.results_each = ceil_div(side.results.left(), groups);
           zero_c();
-          kProducts<P, PanelOfA, Splitter<P>>[m > kTileRows][n > kTileRows](
-              {a}, b + panel * split_panel_size(P, kc), units, side);
+          const uint16_t* panel_b = b + panel * split_panel_size(P, kc);
+          if (in_l2) {
+            kProducts<P, StreamedB, Side<Splitter<P>>>[m > kTileRows][n > kTileRows]({{a}}, panel_b, units,
+                                                                                     side);
+          } else {
+            kProducts<P, PanelOfA, Side<Splitter<P>>>[m > kTileRows][n > kTileRows]({a}, panel_b, units,
+                                                                                    side);
+          }
           side.results.finish();
           store_c(side.results.begin(c, g.c_row, m, n, add));
         } else {

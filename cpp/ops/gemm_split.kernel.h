@@ -134,6 +134,8 @@ class Splitter {
     uint16_t* to = dst_ + unit * P * kPartSize + i * kUnit;
     for (; n > 0; --n) {
       const int64_t left = kFull ? kUnit : i < count ? k - unit * kUnit : 0;
+      __builtin_prefetch(p + kPanel * w_step_, 0, 2);  // of the next panel
+      __builtin_prefetch(p + kPanel * w_step_ + 16, 0, 2);
       split_row<P>(load<kFull>(p, left), load<kFull>(p + 16, left - 16), sum_a, sum_b, to);
       p += kUnit;
       to += P * kPartSize;
@@ -282,10 +284,10 @@ class Results {
 };
 
 // What runs beside the tiles, after each group of products. Feeder: Splitter, or another class with left(),
-// steps() and finish() that prepares the next panel.
-template <class Feeder>
+// steps() and finish() that prepares the next panel; Out likewise takes away what is finished.
+template <class Feeder, class Out = Results>
 struct Side {
-  Results results;
+  Out results;
   Feeder next;
   int64_t results_each = 0, next_each = 0;  // steps each time
 
@@ -304,13 +306,23 @@ struct NoFeeder {
 constexpr int runs_of(int parts) { return parts; }  // of Side for one unit of k
 
 // Tiles 0..3: C, 4 and 5: A, 6 and 7: B.
-template <int MT, int NT>
+template <int MT, bool kOnce>
 LAMINA_INLINE void load_a(const uint16_t* a, int64_t half, int64_t step) {
+  if constexpr (kOnce) {
+    tile_stream<4>(a, step);
+    if constexpr (MT == 2) tile_stream<5>(a + half, step);
+    return;
+  }
   tile_load<4>(a, step);
   if constexpr (MT == 2) tile_load<5>(a + half, step);
 }
-template <int MT, int NT>
+template <int NT, bool kOnce>
 LAMINA_INLINE void load_b(const uint16_t* b) {
+  if constexpr (kOnce) {
+    tile_stream<6>(b);
+    if constexpr (NT == 2) tile_stream<7>(b + kTile);
+    return;
+  }
   tile_load<6>(b);
   if constexpr (NT == 2) tile_load<7>(b + kTile);
 }
@@ -326,19 +338,29 @@ LAMINA_INLINE void dot() {
 struct PanelOfA {
   const uint16_t* panel;
   static constexpr int64_t part = kPartSize, half = kTile, step = kUnit * 2;
+  static constexpr bool a_once = false, b_once = false;  // loaded past L1, which is the other one's
   template <int P>
   LAMINA_INLINE const uint16_t* unit(int64_t i) const {
     return panel + i * P * kPartSize;
   }
 };
 
+struct StreamedA : PanelOfA {
+  static constexpr bool a_once = true;
+};
+struct StreamedB : PanelOfA {
+  static constexpr bool b_once = true;
+};
+
 // C tile += A * B panel over `units` of k, small products first within a unit; each step changes one operand
 // only.
-template <int P, int MT, int NT, class A, class Feeder>
-void products(const A& of_a, const uint16_t* b, int64_t units, Side<Feeder>& side) {
+template <int P, int MT, int NT, class A, class Sides>
+void products(const A& of_a, const uint16_t* b, int64_t units, Sides& side) {
   const int64_t part = of_a.part, half = of_a.half, step = of_a.step;
-  const auto la = [&](const uint16_t* p) __attribute__((always_inline)) { load_a<MT, NT>(p, half, step); };
-  constexpr auto lb = load_b<MT, NT>;
+  const auto la = [&](const uint16_t* p) __attribute__((always_inline)) {
+    load_a<MT, A::a_once>(p, half, step);
+  };
+  constexpr auto lb = load_b<NT, A::b_once>;
   for (int64_t i = 0; i < units; ++i, b += P * kPartSize) {
     const uint16_t* a = of_a.template unit<P>(i);
     const uint16_t *a2 = a + part, *b2 = b + kPartSize, *a3 = a2 + part, *b3 = b2 + kPartSize;
@@ -370,12 +392,11 @@ void products(const A& of_a, const uint16_t* b, int64_t units, Side<Feeder>& sid
 }
 
 // [m > 16][n > 16]
-template <class A, class Feeder>
-using ProductsFn = void (*)(const A&, const uint16_t*, int64_t, Side<Feeder>&);
-template <int P, class A, class Feeder>
-constexpr ProductsFn<A, Feeder> kProducts[2][2] = {
-    {products<P, 1, 1, A, Feeder>, products<P, 1, 2, A, Feeder>},
-    {products<P, 2, 1, A, Feeder>, products<P, 2, 2, A, Feeder>}};
+template <class A, class Sides>
+using ProductsFn = void (*)(const A&, const uint16_t*, int64_t, Sides&);
+template <int P, class A, class Sides>
+constexpr ProductsFn<A, Sides> kProducts[2][2] = {{products<P, 1, 1, A, Sides>, products<P, 1, 2, A, Sides>},
+                                                  {products<P, 2, 1, A, Sides>, products<P, 2, 2, A, Sides>}};
 
 LAMINA_INLINE void zero_c() {
   tile_zero<0>();

@@ -129,13 +129,13 @@ CONVOLUTIONS = {
 }
 
 
-def convolution(case, level, poison=None):
+def convolution(case, level, poison=None, of_filters=False):
     """Output and both gradients, float32, or float64 where level is None."""
     n, h, w, c, f, kernel, strides, padding, dilation = case
     rng = np.random.default_rng(5)
     x, filters = rng.standard_normal((n, h, w, c)), rng.standard_normal((kernel, kernel, c, f)) / np.sqrt(kernel**2 * c)
     if poison is not None:
-        x[0, 1, 1, 2] = poison
+        (filters[0, 0, 5] if of_filters else x[0, 1, 1])[2] = poison
     dtype = "float64" if level is None else "float32"
     lm.set_matmul_precision(level or "high")
     x, filters = (lm.convert_to_tensor(v.astype("float32").astype(dtype)) for v in (x, filters))
@@ -169,6 +169,34 @@ def test_convolutions_of_what_must_not_be_split(case, poison):
         np.testing.assert_array_equal(np.isnan(y), np.isnan(want))
         finite = np.isfinite(want)
         np.testing.assert_allclose(y[finite], want[finite], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("case", ["valid", "many channels", "small images"])
+@pytest.mark.parametrize("poison", [np.inf, 1e12])
+def test_convolutions_with_filters_that_must_not_be_split(case, poison):
+    fma, got = (convolution(CONVOLUTIONS[case], level, poison, of_filters=True) for level in ("highest", "high"))
+    for want, y in zip(fma, got):
+        np.testing.assert_array_equal(np.isnan(y), np.isnan(want))
+        finite = np.isfinite(want)
+        np.testing.assert_allclose(y[finite], want[finite], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_layers_with_bias_and_activation(kernel):
+    """Rows that end in dropped positions, and gradients of several stages."""
+    rng = np.random.default_rng(5)
+    values = [rng.standard_normal(shape) for shape in ((5, 29, 29, 128), (kernel, kernel, 128, 160), (160,))]
+    values[1] /= kernel * np.sqrt(128)
+    results = []
+    for dtype in ("float32", "float64"):
+        x, w, b = (lm.convert_to_tensor(v.astype("float32").astype(dtype)) for v in values)
+        with lm.GradientTape() as tape:
+            tape.watch([x, w, b])
+            y = ops.conv2d(x, w, b, padding="same", activation="tanh")
+        dy = np.cos(np.arange(np.prod(y.shape))).reshape(y.shape).astype("float32").astype(dtype)
+        results.append([v.numpy() for v in (y, *tape.gradient(y, [x, w, b], lm.convert_to_tensor(dy)))])
+    for got, want in zip(*results):
+        assert np.linalg.norm(got - want) <= 2e-6 * np.linalg.norm(want)
 
 
 @pytest.mark.parametrize("case", ["same", "one tap", "many channels", "strided", "small images"])
