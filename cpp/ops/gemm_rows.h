@@ -1,0 +1,39 @@
+// Products C [m, n] (+)= A B in float32 of few rows of A with a matrix whose rows are contiguous, as in
+// y = x w: B is read once, where it lies, and C's columns are few enough times m to stay in a cache.
+//
+// An element of C is one chain of fma over all k, begun with C where that accumulates. A is packed, so that a
+// step of k reads neighbours. B that stays in L2 is read in panels of few columns, whose sums stay in
+// registers; more of it by blocks of k along whole rows, the order in which prefetchers follow.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace lamina {
+
+struct GemmArgs;
+
+// True if this product is better made here; strides of axes of one element are 1.
+bool gemm_is_rows(const GemmArgs& args);
+
+// As gemm_scratch_bytes, gemm_cost and gemm_run, where gemm_is_rows; without bias and activation. k > 0.
+size_t gemm_rows_scratch_bytes(const GemmArgs& args);
+double gemm_rows_cost(const GemmArgs& args);
+void gemm_rows_run(const GemmArgs& args, const void* a, const void* b, void* c, void* scratch);
+
+// A in groups of `rows` rows: element (i, k) of group g at a[g * a_group + k * a_k + i].
+struct GemmRows {
+  const float *a, *b;
+  float* c;
+  int64_t m, n, k, block_k;
+  int64_t a_group, a_k, b_row, c_row;
+  int32_t rows;
+  bool accumulate;
+};
+
+struct GemmRowsKernels {
+  int32_t max_rows;  // of a group
+  void (*multiply)(const GemmRows&);
+};
+
+}  // namespace lamina
