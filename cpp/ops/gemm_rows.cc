@@ -14,14 +14,15 @@ LAMINA_KERNELS(GemmRowsKernels, gemm_rows_kernels)
 
 namespace {
 
-constexpr int64_t kMaxRows = 16;                   // of A, with a large B
-constexpr int64_t kLargeB = 4096;                  // elements; a smaller one stays in L1 however it is read
-constexpr double kSmallProduct = 500e3;            // multiply-adds with such a B: not worth a second thread
-constexpr int64_t kInL2 = 320 << 10;               // elements of B
-constexpr int64_t kBlockK = 512;                   // A's block for one tile stays in L1
-constexpr int64_t kStretch = 64 << 10;             // elements of B's rows in a block of k beyond L2,
-constexpr int64_t kMinBlockK = 16;                 // of at least so many rows
-constexpr int64_t kMinUnit = 128, kUnits = 4;      // columns of a thread's unit: long runs of each row
+constexpr int64_t kMaxRows = 16;         // of A, with a large B
+constexpr int64_t kLargeB = 4096;        // elements; a smaller one stays in L1 however it is read
+constexpr double kSmallProduct = 500e3;  // multiply-adds with such a B: not worth a second thread
+constexpr int64_t kInL2 = 320 << 10;     // elements of B
+constexpr int64_t kBlockK = 512;         // A's block for one tile stays in L1
+constexpr int64_t kStretch = 64 << 10;   // elements of B's rows in a block of k beyond L2,
+constexpr int64_t kMinBlockK = 16;       // of at least so many rows
+// Columns of a thread's unit: long runs of each row, longer where B comes from beyond L2.
+constexpr int64_t kUnits = 4, kMinUnit = 128, kMinLongUnit = 512;
 constexpr double kL2Cost = 0.024, kL3Cost = 0.13;  // nanoseconds to read an element of B
 
 bool large_b(const GemmArgs& g) { return g.k * g.n > kLargeB; }
