@@ -1,7 +1,7 @@
 // Products C [m, n] (+)= A B in float32 with a B whose rows are contiguous and read where they lie: of few
 // rows of A with a large B, as in y = x w, and of operands that stay in L1.
 //
-// An element of C is one chain of fma over all k, begun with C where that accumulates. A of few rows is
+// An element of C is a chain of fma over k inside one block of k, the blocks added in order. A of few rows is
 // packed, so that a step of k reads neighbours. B that stays in L2 is read in panels of few columns, whose
 // sums stay in registers; more of it by blocks of k along whole rows, the order in which prefetchers follow.
 #pragma once

@@ -51,16 +51,9 @@ void tile(const Tile& t) {
 #pragma GCC unroll 8
     for (int j = 0; j < NV; ++j) acc[i][j] = Raw{};
   }
-  if (t.accumulate) {
-#pragma GCC unroll 16
-    for (int i = 0; i < R; ++i) {
-#pragma GCC unroll 8
-      for (int j = 0; j < kFull; ++j) acc[i][j] = V::load(c + i * t.c_row + j * kLanes).v;
-      if constexpr (kTail) acc[i][kFull] = raw_load(c + i * t.c_row + kFull * kLanes, tail);
-    }
-  }
   const float *a = t.a, *b = t.b;
-  for (int64_t k = t.k; k > 0; --k) {
+  int64_t k = t.k;
+  do {  // at least once: a loop that may be skipped has the sums go through memory
     Raw row[NV];
 #pragma GCC unroll 8
     for (int j = 0; j < kFull; ++j) row[j] = V::load(b + j * kLanes).v;
@@ -77,6 +70,14 @@ void tile(const Tile& t) {
     }
     a += kUnitRow ? a_step : 1;
     b += b_row;
+  } while (--k > 0);
+  if (t.accumulate) {
+#pragma GCC unroll 16
+    for (int i = 0; i < R; ++i) {
+#pragma GCC unroll 8
+      for (int j = 0; j < kFull; ++j) acc[i][j] += V::load(c + i * t.c_row + j * kLanes).v;
+      if constexpr (kTail) acc[i][kFull] += raw_load(c + i * t.c_row + kFull * kLanes, tail);
+    }
   }
 #pragma GCC unroll 16
   for (int i = 0; i < R; ++i) {
