@@ -15,6 +15,8 @@ LAMINA_KERNELS(GemmRowsKernels, gemm_rows_kernels)
 namespace {
 
 constexpr int64_t kMaxRows = 16;         // of A, with a large B
+constexpr int64_t kInPlaceRows = 4;      // of A, read where they lie: packing would cost more than it saves
+constexpr int64_t kVectors = 3;          // in a row of a small B: of others gemm.h's tiles leave no remainder
 constexpr int64_t kLargeB = 4096;        // elements; a smaller one stays in L1 however it is read
 constexpr double kSmallProduct = 500e3;  // multiply-adds with such a B: not worth a second thread
 constexpr int64_t kInL2 = 320 << 10;     // elements of B
@@ -26,14 +28,14 @@ constexpr int64_t kUnits = 4, kMinUnit = 128, kMinLongUnit = 512;
 constexpr double kL2Cost = 0.024, kL3Cost = 0.13;  // nanoseconds to read an element of B
 
 bool large_b(const GemmArgs& g) { return g.k * g.n > kLargeB; }
-bool packs(const GemmArgs& g) { return g.a_row != 1 && large_b(g); }
+bool packs(const GemmArgs& g) { return g.a_row != 1 && large_b(g) && (g.m > kInPlaceRows || g.a_col != 1); }
 
 struct Groups {
   int64_t count;
   int32_t rows;
   explicit Groups(const GemmArgs& g) {
     const GemmRowsKernels& kernels = gemm_rows_kernels();
-    count = ceil_div(g.m, large_b(g) ? kernels.max_rows : kernels.max_rows_in_place);
+    count = ceil_div(g.m, g.a_row == 1 || packs(g) ? kernels.max_rows : kernels.max_rows_in_place);
     rows = static_cast<int32_t>(ceil_div(g.m, count));
   }
 };
@@ -46,7 +48,8 @@ bool gemm_is_rows(const GemmArgs& g) {
   if (g.n <= kernels.lanes || (!kernels.masked_loads && g.n % kernels.lanes != 0)) return false;
   if (large_b(g)) return g.m <= kMaxRows;
   const double multiply_adds = static_cast<double>(g.m) * static_cast<double>(g.k * g.n);
-  return (g.a_row == 1 || g.a_col == 1) && multiply_adds <= kSmallProduct;
+  return (g.a_row == 1 || g.a_col == 1) && ceil_div(g.n, kernels.lanes) == kVectors &&
+         multiply_adds <= kSmallProduct;
 }
 
 size_t gemm_rows_scratch_bytes(const GemmArgs& g) {

@@ -1,5 +1,5 @@
 // Products C [m, n] (+)= A B in float32 with a B whose rows are contiguous and read where they lie: of few
-// rows of A with a large B, as in y = x w, and of operands that stay in L1.
+// rows of A with a large B, as in y = x w, and of a B in L1 whose rows are three vectors, which fill a tile.
 //
 // An element of C is a chain of fma over k inside one block of k, the blocks added in order. A of few rows is
 // packed, so that a step of k reads neighbours. B that stays in L2 is read in panels of few columns, whose

@@ -24,8 +24,7 @@ constexpr int vectors_of(int rows) {
 }
 
 // Rows of B asked for ahead, by the lines the tile will read: 8 of 512 bytes and less are on their way from
-// L2 before they are needed. A single row does too little with them to wait for; A in place goes with a B in
-// L1.
+// L2 before they are needed. A single row does too little with them to wait for.
 constexpr int kAhead = 8;
 
 struct Tile {
@@ -58,7 +57,7 @@ void tile(const Tile& t) {
 #pragma GCC unroll 8
     for (int j = 0; j < kFull; ++j) row[j] = V::load(b + j * kLanes).v;
     if constexpr (kTail) row[kFull] = raw_load(b + kFull * kLanes, tail);
-    if constexpr (kUnitRow && R > 1) {
+    if constexpr (R > 1) {
 #pragma GCC unroll 8
       for (int j = 0; j < NV; j += 64 / kVecBytes) prefetch(b + kAhead * b_row + j * kLanes);
     }
@@ -120,21 +119,23 @@ constexpr TileTable kTiles = make_tiles(std::make_integer_sequence<int, kMaxVect
 
 void multiply(const GemmRows& g) {
   constexpr int kLanes = Vec<float>::kLanes;
-  const int width = vectors_of(g.rows);
+  const int vectors = static_cast<int>((g.n + kLanes - 1) / kLanes), width = vectors_of(g.rows);
+  const int panels = (vectors + width - 1) / width, each = vectors / panels, wider = vectors % panels;
   const bool unit_row = g.a_row == 1;
-  const int64_t vectors = (g.n + kLanes - 1) / kLanes, panels = (vectors + width - 1) / width;
   for (int64_t pc = 0; pc < g.k; pc += g.block_k) {
     const int64_t kc = simd_min(g.block_k, g.k - pc);
-    for (int64_t p = 0; p < panels; ++p) {  // of nearly equal width
-      const int64_t begin = vectors * p / panels, end = vectors * (p + 1) / panels, j = begin * kLanes;
-      const int tail = static_cast<int>(simd_min(g.n, end * kLanes) - (end - 1) * kLanes);
+    int64_t j = 0;
+    for (int p = 0; p < panels; ++p) {
+      const int count = p < wider ? each + 1 : each;
+      const int tail = static_cast<int>(simd_min<int64_t>(g.n - j - (count - 1) * kLanes, kLanes));
       const float* a = g.a + pc * g.a_col;
       for (int64_t i = 0; i < g.m; i += g.rows, a += g.a_group) {
         const int64_t rows = simd_min<int64_t>(g.rows, g.m - i);
-        const TileFn fn = kTiles.fn[unit_row][tail < kLanes][end - begin - 1][rows - 1];
+        const TileFn fn = kTiles.fn[unit_row][tail < kLanes][count - 1][rows - 1];
         fn({a, g.b + pc * g.b_row + j, g.c + i * g.c_row + j, unit_row ? g.a_col : g.a_row, g.b_row, g.c_row,
             kc, tail, g.accumulate || pc > 0});
       }
+      j += count * kLanes;
     }
   }
 }
