@@ -9,6 +9,8 @@
 #include "base/rounding.h"
 #include "ops/dispatch.h"
 #include "ops/gemm_dots.h"
+#include "ops/gemm_outer.h"
+#include "ops/gemm_rows.h"
 #include "ops/gemm_split.h"
 #include "ops/gemm_tiles.h"
 
@@ -56,6 +58,8 @@ struct Plan {
   bool pack_a, pack_b;
   bool splits;  // made of parts: gemm_split.h has the rest
   bool dots;    // made of dot products: gemm_dots.h has the rest
+  bool outer;   // of few terms: gemm_outer.h has the rest
+  bool few;     // of few rows: gemm_rows.h has the rest
   size_t item, b_bytes, slice_bytes, part_bytes, total_bytes;
 };
 
@@ -95,8 +99,13 @@ Plan make_plan(const GemmArgs& g) {
   const GemmArgs slice = slice_of(g, p.slice_k);
   p.splits = gemm_splits(slice);
   p.dots = !p.splits && gemm_is_dots(slice);
-  if (p.splits || p.dots) {
-    p.slice_bytes = align64(p.dots ? gemm_dots_scratch_bytes(slice) : gemm_split_scratch_bytes(slice));
+  p.outer = !p.splits && !p.dots && gemm_is_outer(slice);
+  p.few = !p.splits && !p.dots && !p.outer && gemm_is_rows(slice);
+  if (p.splits || p.dots || p.outer || p.few) {
+    p.slice_bytes = align64(p.splits  ? gemm_split_scratch_bytes(slice)
+                            : p.dots  ? gemm_dots_scratch_bytes(slice)
+                            : p.outer ? 0
+                                      : gemm_rows_scratch_bytes(slice));
     p.total_bytes = static_cast<size_t>(p.slices) * (p.slice_bytes + p.part_bytes);
     return p;
   }
@@ -108,9 +117,9 @@ Plan make_plan(const GemmArgs& g) {
   const int64_t block_k = p.pack_a || p.pack_b ? kBlockK : kDirectK;
   p.block_k = p.slice_k <= block_k ? p.slice_k : ceil_div(p.slice_k, ceil_div(p.slice_k, block_k));
   const int64_t rows = p.pack_a || g.a_row == 1 ? kernels.rows : kernels.direct_rows;
-  const bool few = !p.pack_b && g.m <= kernels.few_rows;
+  const bool wide = !p.pack_b && g.m <= kernels.few_rows;
   p.rows = static_cast<int32_t>(g.m <= rows ? g.m : ceil_div(g.m, ceil_div(g.m, rows)));
-  p.cols = few ? 2 * kernels.cols : kernels.cols;
+  p.cols = wide ? 2 * kernels.cols : kernels.cols;
   p.block_m = p.pack_a ? std::min(g.m, kBlockM / p.rows * p.rows) : g.m;
   p.block_n = p.pack_b ? std::min(g.n, kBlockN) : g.n;
   p.tile_m = std::max<int64_t>(1, kTileM / p.rows) * p.rows;
@@ -212,11 +221,13 @@ struct Blocks {
 // The product over k in [k_begin, k_end), `scratch` of slice_bytes.
 void multiply(const GemmArgs& g, const Plan& p, const void* a, const void* b, const void* bias, void* c,
               int64_t c_row, int64_t k_begin, int64_t k_end, bool accumulate, bool finish, void* scratch) {
-  if (p.dots) {
+  if (p.outer) return gemm_outer_run(g, a, b, bias, c);  // k is never sliced
+  if (p.dots || p.few) {
     GemmArgs slice = slice_of(g, k_end - k_begin);
     slice.c_row = c_row;
     slice.accumulate = accumulate;
-    gemm_dots_run(slice, at(a, k_begin * g.a_col, p.item), at(b, k_begin * g.b_row, p.item), c, scratch);
+    (p.dots ? gemm_dots_run : gemm_rows_run)(slice, at(a, k_begin * g.a_col, p.item),
+                                             at(b, k_begin * g.b_row, p.item), c, scratch);
     if (finish && (bias || g.activation != Activation::none)) {
       p.kernels->finish(g.activation, bias, c, c_row, g.m, g.n);
     }
@@ -291,6 +302,8 @@ double gemm_cost(const GemmArgs& g) {
   if (of_tiles(g.dtype)) return 100 + gemm_tiles_cost(g);
   if (g.k > 0 && gemm_splits(g)) return 30 + gemm_split_cost(g);
   if (g.k > 0 && gemm_is_dots(g)) return 30 + gemm_dots_cost(g);
+  if (g.k > 0 && gemm_is_outer(g)) return 30 + gemm_outer_cost(g);
+  if (g.k > 0 && gemm_is_rows(g)) return 30 + gemm_rows_cost(g);
   const double multiply_adds = static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k);
   return 30 + cost_of(multiply_adds, gemm_kernels_of(g.dtype));
 }

@@ -17,8 +17,9 @@ namespace {
 constexpr int64_t kMaxRows = 16;                        // of A: more are worth packing B
 constexpr int64_t kMaxCols = 8;                         // of B: more fill a vector
 constexpr int64_t kMinTerms = 64, kMinTermsOfRow = 16;  // else adding lanes costs more than packing B
-constexpr int64_t kLargeOperand = 4096;  // elements; smaller ones stay in L1 however they are read
-constexpr int64_t kBlock = 16;           // of the many, a thread's unit
+constexpr int64_t kLargeOperand = 4096;   // elements; smaller ones stay in L1 however they are read
+constexpr int64_t kFarOperand = 4 << 20;  // elements; worth asking for ahead of the few rows that share it
+constexpr int64_t kBlock = 16;            // of the many, a thread's unit
 
 // Rows of A are the few, columns of B the many; else the other way round. The same for every slice of k.
 bool few_rows(const GemmArgs& g) { return g.m <= kMaxRows && g.b_row == 1 && (g.m <= g.n || g.a_col != 1); }
@@ -52,11 +53,12 @@ void run(const GemmArgs& g, void (*kernel)(const GemmDots&), const T* a, const T
     r.few_row = g.k;
   }
   const T* many = static_cast<const T*>(r.many);
+  const bool far = r.num_few >= 4 && r.num_many * g.k >= kFarOperand;
   parallel_for(ceil_div(r.num_many, kBlock), grain_for(kBlock * cost_of(g, r.num_few)),
                [&](int64_t begin, int64_t end) {
                  const int64_t j = begin * kBlock, size = std::min(r.num_many, end * kBlock) - j;
                  kernel({r.few, many + j * r.many_row, c + j * r.c_many, r.num_few, size, g.k, r.few_row,
-                         r.many_row, r.c_few, r.c_many, g.accumulate});
+                         r.many_row, r.c_few, r.c_many, g.accumulate, far});
                });
 }
 

@@ -27,6 +27,7 @@ struct GemmDots {
   int64_t num_few, num_many, k;
   int64_t few_row, many_row, c_few, c_many;
   bool accumulate;
+  bool far;  // the many come from beyond the caches
 };
 
 struct GemmDotsKernels {

@@ -40,6 +40,7 @@ void dots_of(const GemmDots& g) {
 #pragma GCC unroll 4
       for (int r = 0; r < F; ++r) x[r] = few + (i + simd_min<int64_t>(r, last_i)) * g.few_row;
       V sum[kLanes];
+      const bool asks = g.far && i == 0;
       const auto add = [&](int64_t k, int lanes) __attribute__((always_inline)) {
         V of_x[F];
 #pragma GCC unroll 4
@@ -47,6 +48,7 @@ void dots_of(const GemmDots& g) {
 #pragma GCC unroll 16
         for (int s = 0; s < G; ++s) {
           const V of_y = V::load(y[s] + k, lanes);
+          if (asks) prefetch(y[s] + G * g.many_row + k);  // where this row's prefetcher does not go
 #pragma GCC unroll 4
           for (int r = 0; r < F; ++r) sum[r * G + s] = fma(of_x[r], of_y, sum[r * G + s]);
         }
@@ -57,6 +59,11 @@ void dots_of(const GemmDots& g) {
       T out[kLanes];
       sums_of(sum).store(out);
       T* c = static_cast<T*>(g.c) + i * g.c_few + j * g.c_many;
+      if (last_i == F - 1 && last_j == G - 1 && g.c_many == 1 && !g.accumulate) {
+#pragma GCC unroll 4
+        for (int r = 0; r < F; ++r) __builtin_memcpy(c + r * g.c_few, out + r * G, G * sizeof(T));
+        continue;
+      }
       for (int64_t r = 0; r <= last_i; ++r) {
         for (int64_t s = 0; s <= last_j; ++s) {
           T& to = c[r * g.c_few + s * g.c_many];

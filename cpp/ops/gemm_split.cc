@@ -33,18 +33,21 @@ constexpr int64_t kShortStretchK = 256;  // for few rows, whose C stays in L2 as
 // Tiles of C handed to threads stay in L2; they shrink where C has fewer than kThreadTiles for each thread.
 constexpr int64_t kTileM = 256, kTileN = 512, kMinTileN = 128, kThreadTiles = 4;
 
-// Nanoseconds: a multiply-add made of one product of parts, splitting an element, a multiply-add of the fma
-// path. Measured on the first machines with AMX; they decide which path is faster, so they are part of what
-// fixes the bits.
-constexpr double kProductCost = 0.0008, kSplitCost = 0.2, kResultCost = 0.1, kFmaCost = 0.0125;
+// Nanoseconds: a multiply-add made of one product of parts, splitting an element (of a B whose parts are
+// larger than kPartsInL2, which write and read L3), a multiply-add of the fma path. Measured on the first
+// machines with AMX; they decide which path is faster, so they are part of what fixes the bits.
+constexpr double kProductCost = 0.0008, kSplitCost = 0.2, kSplitFarCost = 0.4, kResultCost = 0.1,
+                 kFmaCost = 0.0125;
+constexpr double kPartsInL2 = 1 << 20;  // bytes
 
 double cost_of(const GemmArgs& g, int64_t m, int64_t n) {
   const int parts = split_parts(g.precision);
   const double products = parts * (parts + 1) / 2;
   const auto whole = [](int64_t size, int64_t unit) { return static_cast<double>(round_up(size, unit)); };
-  const double k = static_cast<double>(g.k);
+  const double k = static_cast<double>(g.k), size_b = k * static_cast<double>(n);
+  const double split_b = size_b * parts * sizeof(uint16_t) > kPartsInL2 ? kSplitFarCost : kSplitCost;
   return kProductCost * products * whole(m, 16) * whole(n, 16) * whole(g.k, kSplitUnit) +
-         kSplitCost * k * static_cast<double>(m * ceil_div(n, kTileN) + n) +
+         kSplitCost * k * static_cast<double>(m * ceil_div(n, kTileN)) + split_b * size_b +
          kResultCost * static_cast<double>(m * n) * whole(g.k, 128) / 128;
 }
 

@@ -94,7 +94,7 @@ extern InterpreterHooks interpreter_hooks;
 // Below this many bytes of operands the work is over before a lock handover would pay; with fewer operations
 // than kReleaseFlops, below kReadBytes.
 inline constexpr size_t kReleaseBytes = 64 << 10, kReadBytes = 2 << 20;
-inline constexpr double kReleaseFlops = 1e6;
+inline constexpr double kReleaseFlops = 5e6;
 
 struct InterpreterReleased {
   explicit InterpreterReleased(bool wanted)

@@ -87,6 +87,16 @@ const Size kSizes[] = {{1, 1, 1},
                        {130, 140, 2500},
                        {3, 2100, 7},
                        {4099, 3, 5},
+                       // few rows with a large B: one block of K, several, B beyond L2; a B of three vectors
+                       {1, 300, 130},
+                       {4, 77, 300},
+                       {9, 515, 700},
+                       {13, 1030, 400},
+                       {48, 48, 48},
+                       {45, 37, 50},
+                       // few terms with a large C, then written past the caches
+                       {1103, 1025, 3},
+                       {2051, 4112, 5},
                        // dot products: few rows with B along k, few columns with A along k, K in slices
                        {1, 300, 256},
                        {3, 71, 65},
@@ -115,7 +125,7 @@ TEST_P(Gemm, MatchesNaive) {
 
 TEST_P(Gemm, SameBitsForAnyThreadCount) {
   for (const Size& s : {Size{300, 520, 270}, Size{130, 140, 2500}, Size{25, 6, 40000}, Size{5, 1000, 700},
-                        Size{3, 3000, 300}, Size{3000, 5, 300}}) {
+                        Size{3, 3000, 300}, Size{3000, 5, 300}, Size{14, 1100, 500}, Size{1103, 1025, 3}}) {
     const bool dots = s.k == 300;  // both operands along k
     const Tensor a = stored(s.m, s.k, !dots, GetParam(), 1), b = stored(s.k, s.n, dots, GetParam(), 2);
     const Tensor bias = filled({s.n}, GetParam(), 3);
