@@ -12,6 +12,10 @@ constexpr int kTaps = 3;
 template <int S>
 constexpr int kOpen = (kTaps + S - 1) / S;  // outputs of a row that see the same S pixels
 
+// Whole vectors have a copy of the code: float64 does without, for the library's size.
+template <class T>
+constexpr bool kWhole = sizeof(T) == sizeof(float);
+
 template <class T>
 using Taps = Vec<T>[kTaps][kTaps];
 
@@ -77,10 +81,14 @@ LAMINA_INLINE void strip(const ConvJob& job, const DepthwiseForward& a, const De
 
 template <class T, int S, int R>
 void strips(const ConvJob& job, const DepthwiseForward& a, const DepthwiseTile& t) {
-  constexpr int kLanes = Vec<T>::kLanes;
-  int64_t c = 0;
-  for (; c + kLanes <= job.c; c += kLanes) strip<T, S, R, true>(job, a, t, c, kLanes);
-  if (c < job.c) strip<T, S, R, false>(job, a, t, c, static_cast<int>(job.c - c));
+  for (int64_t c = 0; c < job.c; c += Vec<T>::kLanes) {
+    const int lanes = lanes_at<T>(job.c, c);
+    if (kWhole<T> && lanes == Vec<T>::kLanes) {
+      strip<T, S, R, true>(job, a, t, c, lanes);
+    } else {
+      strip<T, S, R, false>(job, a, t, c, lanes);
+    }
+  }
 }
 
 constexpr int kRows = kVecRegisters == 32 ? 4 : 2;
@@ -271,10 +279,14 @@ LAMINA_INLINE void cells(const ConvJob& job, const DepthwiseGrads& a, const Dept
 
 template <class T, int S>
 void grads(const ConvJob& job, const DepthwiseGrads& a, const DepthwiseTile& t) {
-  constexpr int kLanes = Vec<T>::kLanes;
-  int64_t c = 0;
-  for (; c + kLanes <= job.c; c += kLanes) cells<T, S, true>(job, a, t, c, kLanes);
-  if (c < job.c) cells<T, S, false>(job, a, t, c, static_cast<int>(job.c - c));
+  for (int64_t c = 0; c < job.c; c += Vec<T>::kLanes) {
+    const int lanes = lanes_at<T>(job.c, c);
+    if (kWhole<T> && lanes == Vec<T>::kLanes) {
+      cells<T, S, true>(job, a, t, c, lanes);
+    } else {
+      cells<T, S, false>(job, a, t, c, lanes);
+    }
+  }
 }
 
 template <class T>
