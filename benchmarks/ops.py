@@ -68,7 +68,7 @@ def cases(args):
         for (m, k, n), dtype in itertools.product(args.sizes, args.dtypes):
             yield {"kind": "gemm", "m": m, "k": k, "n": n, "dtype": dtype}
     if "conv" in args.ops:
-        names = ("height", "width", "channels", "filters", "kernel", "stride", "padding")
+        names = ("height", "width", "channels", "filters", "kernel", "stride", "padding", "groups")
         shapes = [shape for family in args.convs for shape in workloads.CONVS[family]]
         for shape, batch, gradient in itertools.product(shapes, args.batch, (False, True)):
             yield {"kind": "conv", "batch": batch, **dict(zip(names, shape)), "gradient": gradient}

@@ -99,7 +99,7 @@ STEPS_PER_EXECUTION = 32
 LEARNING_RATE = {"adam": 0.001, "sgd": 0.01}
 BATCH_NORM = {"momentum": 0.9, "epsilon": 1e-5}  # PyTorch's defaults; the momentum is that of the moving statistics
 
-# (height, width, channels, filters, kernel, stride, padding); padding in pixels on each side
+# (height, width, channels, filters, kernel, stride, padding[, groups]); padding in pixels on each side
 CONVS = {
     "tutorials": [
         (28, 28, 1, 32, 3, 1, 0),
@@ -134,6 +134,18 @@ CONVS = {
         (16, 16, 128, 128, 3, 1, 1),
         (8, 8, 256, 256, 3, 1, 1),
         (4, 4, 512, 512, 3, 1, 1),
+    ],
+    "mobilenet": [  # depthwise layers of MobileNetV2
+        (size, size, channels, channels, 3, stride, 1, channels)
+        for size, channels, stride in (
+            (112, 32, 1),
+            (112, 96, 2),
+            (56, 144, 1),
+            (28, 192, 1),
+            (14, 384, 1),
+            (14, 576, 2),
+            (7, 960, 1),
+        )
     ],
 }
 
@@ -204,7 +216,7 @@ def conv_data(case):
     b, h, w, c, f, k = (case[key] for key in ("batch", "height", "width", "channels", "filters", "kernel"))
     out_h, out_w = conv_output(case)
     rng = np.random.default_rng(0)
-    shapes = (b, h, w, c), (k, k, c, f), (b, out_h, out_w, f)
+    shapes = (b, h, w, c), (k, k, c // case.get("groups", 1), f), (b, out_h, out_w, f)
     return tuple(rng.standard_normal(shape, dtype=np.float32) for shape in shapes)
 
 
@@ -264,7 +276,8 @@ def flops(case):
         return 2 * case["m"] * case["k"] * case["n"]
     if case["kind"] == "conv":
         out_h, out_w = conv_output(case)
-        macs = case["batch"] * out_h * out_w * case["filters"] * case["kernel"] ** 2 * case["channels"]
+        taps = case["kernel"] ** 2 * case["channels"] // case.get("groups", 1)
+        macs = case["batch"] * out_h * out_w * case["filters"] * taps
         passes = (2 + needs_input_gradient(case)) if case["gradient"] else 1
         return 2 * macs * passes
     return None
@@ -289,4 +302,5 @@ def shape(case):
         values = case["settings"] if isinstance(case["settings"], (list, tuple)) else [case["settings"]]
         extra = f", {settings.format(*values)}" if case["settings"] else ""
         return "x".join(map(str, case["shape"])) + extra
-    return "{batch}x{height}x{width}x{channels} -> {filters}, {kernel}, {stride}, {padding}".format(**case)
+    text = "{batch}x{height}x{width}x{channels} -> {filters}, {kernel}, {stride}, {padding}".format(**case)
+    return text + (f", {case['groups']} groups" if "groups" in case else "")

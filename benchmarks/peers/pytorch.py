@@ -207,7 +207,8 @@ def conv(gradient, variant="eager", **case):
         source.requires_grad_(gradient)
 
     def forward():
-        return nn.functional.conv2d(x, w, stride=case["stride"], padding=case["padding"])
+        options = {"stride": case["stride"], "padding": case["padding"], "groups": case.get("groups", 1)}
+        return nn.functional.conv2d(x, w, **options)
 
     return (lambda: torch.autograd.grad(forward(), sources, dy)) if gradient else forward
 

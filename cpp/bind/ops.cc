@@ -105,8 +105,8 @@ void bind_ops(py::module_& m) {
         py::arg("window"));
   m.def("conv2d_weight_grad", &conv2d_weight_grad, py::arg("x"), py::arg("dy"), py::arg("w_shape"),
         py::arg("window"));
-  m.def("conv2d_layer_grad", &conv2d_layer_grad, py::arg("x"), py::arg("dy"), py::arg("y"),
-        py::arg("w_shape"), py::arg("window"), py::arg("activation"), py::arg("want_dz"));
+  m.def("conv2d_grads", &conv2d_grads, py::arg("x"), py::arg("w"), py::arg("dy"), py::arg("y"),
+        py::arg("window"), py::arg("activation"), py::arg("want_dx"));
   m.def("full", &full, py::arg("shape"), py::arg("value"), py::arg("dtype"));
   m.def("average_pool2d", &average_pool2d, py::arg("x"), py::arg("pool"), py::arg("strides"),
         py::arg("same"));

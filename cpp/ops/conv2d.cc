@@ -7,6 +7,8 @@
 #include "base/parallel.h"
 #include "base/rounding.h"
 #include "ops/conv2d_columns.h"
+#include "ops/conv2d_depthwise.h"
+#include "ops/conv2d_depthwise_tile.h"
 #include "ops/conv2d_direct.h"
 #include "ops/launch.h"
 #include "ops/layout.h"
@@ -21,7 +23,7 @@ struct Conv2dArgs {
   Activation activation;
   MatmulPrecision precision;
   bool has_bias;
-  bool has_dz;  // of the layer gradient
+  bool has_dz;  // of the layer gradient; dx of the depthwise one
 };
 
 // One axis of the input gradient at positions h = step q + phase - pad: the taps that meet them and where.
@@ -190,6 +192,17 @@ Status run_conv2d_layer_grad(const Conv2dArgs& a, Buffers b) {
   void* const* out = b.address + 2 + active;
   run_conv_weight_job(forward_job(a), a.dtype, b.address[0], b.address[1], out[0],
                       {a.activation, active ? b.address[2] : nullptr, a.has_dz ? out[2] : nullptr, out[1]},
+                      b.scratch);
+  return {};
+}
+
+// Reads x, w, dy and, with an activation, y; writes dw and, where wanted, db and dx.
+Status run_conv2d_depthwise_grads(const Conv2dArgs& a, Buffers b) {
+  const bool active = a.activation != Activation::none;
+  void* const* out = b.address + 3 + active;
+  run_depthwise_grads(forward_job(a), a.dtype, b.address[0], b.address[1], b.address[2],
+                      a.has_dz ? out[1 + a.has_bias] : nullptr, out[0],
+                      {a.activation, active ? b.address[3] : nullptr, nullptr, a.has_bias ? out[1] : nullptr},
                       b.scratch);
   return {};
 }
@@ -373,29 +386,28 @@ Tensor conv2d_weight_grad(const Tensor& x_in, const Tensor& dy_in, const Shape& 
   return dw;
 }
 
-std::tuple<Tensor, Tensor, std::optional<Tensor>> conv2d_layer_grad(const Tensor& x_in, const Tensor& dy_in,
-                                                                    const Tensor& y_in, const Shape& w_shape,
-                                                                    const Conv2dWindow& window,
-                                                                    Activation activation, bool want_dz) {
+namespace {
+
+using Gradients = std::tuple<std::optional<Tensor>, Tensor, std::optional<Tensor>>;
+
+// (dz, dw, db) in one pass over dy; dz = dy * f'(y), dy itself without activation, where wanted.
+Gradients layer_grad(const Tensor& x_in, const Tensor& dy_in, const Tensor& y_in, Conv2dArgs args,
+                     bool want_dz) {
   constexpr const char* op = "conv2d_layer_grad";
-  check_same_dtype(op, x_in, dy_in);
-  Conv2dArgs args = make_args(op, x_in.shape(), w_shape, x_in.dtype(), window);
-  check_dy(op, args, dy_in);
-  check_dy(op, args, y_in);
-  const bool active = activation != Activation::none;
-  args.activation = activation;
+  const bool active = args.activation != Activation::none;
   args.has_dz = active && want_dz;
-  const Tensor dw = Tensor::like(w_shape, args.dtype, x_in, dy_in, y_in);
+  const Tensor dw =
+      Tensor::like({args.KH, args.KW, args.C / args.window.groups, args.F}, args.dtype, x_in, dy_in, y_in);
   const Tensor db = Tensor::like({args.F}, args.dtype, x_in, dy_in, y_in);
   std::optional<Tensor> dz;
   if (want_dz) dz = active ? Tensor::like(dy_in.shape(), args.dtype, x_in, dy_in, y_in) : dy_in;
-  if (dw.is_symbolic() || dw.size() == 0) return {dw, db, dz};
+  if (dw.is_symbolic() || dw.size() == 0) return {dz, dw, db};
   const Tensor x = contiguous(x_in), dy = contiguous(dy_in);
   const size_t scratch = conv_weight_scratch(forward_job(args), args.dtype, !active || want_dz);
   const Hints hints = conv_hints(args, 1 + active);  // the bias's sum, the activation's derivative
   if (!active) {
     launch<run_conv2d_layer_grad>(op, args, {&x, &dy}, {&dw, &db}, scratch, hints);
-    return {dw, db, dz};
+    return {dz, dw, db};
   }
   const Tensor y = contiguous(y_in);
   if (want_dz) {
@@ -403,7 +415,55 @@ std::tuple<Tensor, Tensor, std::optional<Tensor>> conv2d_layer_grad(const Tensor
   } else {
     launch<run_conv2d_layer_grad>(op, args, {&x, &dy, &y}, {&dw, &db}, scratch, hints);
   }
-  return {dw, db, dz};
+  return {dz, dw, db};
+}
+
+// All of them in one pass over dy.
+Gradients depthwise_grads(const Tensor& x_in, const Tensor& w_in, const Tensor& dy_in,
+                          const std::optional<Tensor>& y_in, Conv2dArgs args, bool want_dx) {
+  const bool active = args.activation != Activation::none;
+  args.has_bias = y_in.has_value();
+  args.has_dz = want_dx;
+  const Tensor dw = Tensor::like(w_in.shape(), args.dtype, x_in, w_in, dy_in);
+  std::optional<Tensor> dx, db;
+  if (want_dx) dx = Tensor::like(x_in.shape(), args.dtype, x_in, w_in, dy_in);
+  if (y_in) db = Tensor::like({args.F}, args.dtype, x_in, w_in, dy_in);
+  if (dw.is_symbolic()) return {dx, dw, db};
+  const Tensor x = contiguous(x_in), w = contiguous(w_in), dy = contiguous(dy_in);
+  const Tensor y = active ? contiguous(*y_in) : dy;
+  const Tensor* reads[] = {&x, &w, &dy, &y};
+  const Tensor* writes[3] = {&dw};
+  size_t num_writes = 1;
+  if (db) writes[num_writes++] = &*db;
+  if (dx) writes[num_writes++] = &*dx;
+  const RunFn run = [](const void* a, Buffers b) {
+    return run_conv2d_depthwise_grads(*static_cast<const Conv2dArgs*>(a), b);
+  };
+  Hints hints = conv_hints(args, args.has_bias + active);
+  if (dx) hints.flops += conv_hints(args).flops;
+  launch(Launch{"conv2d_depthwise_grads", run, &args, sizeof args, reads, 3u + active, writes, num_writes,
+                depthwise_grads_scratch(forward_job(args), args.dtype), hints});
+  return {dx, dw, db};
+}
+
+}  // namespace
+
+Gradients conv2d_grads(const Tensor& x, const Tensor& w, const Tensor& dy, const std::optional<Tensor>& y,
+                       const Conv2dWindow& window, Activation activation, bool want_dx) {
+  constexpr const char* op = "conv2d_grads";
+  check_same_dtype(op, x, dy);
+  Conv2dArgs args = make_args(op, x.shape(), w.shape(), x.dtype(), window);
+  check_dy(op, args, dy);
+  if (y) check_dy(op, args, *y);
+  args.activation = activation;
+  const ConvJob job = forward_job(args);
+  if (is_depthwise(job) && is_depthwise_tiled(job)) return depthwise_grads(x, w, dy, y, args, want_dx);
+  if (!y) {
+    const Tensor dw = conv2d_weight_grad(x, dy, w.shape(), window);
+    return {want_dx ? std::optional(conv2d_input_grad(dy, w, x.shape(), window)) : std::nullopt, dw, {}};
+  }
+  auto [dz, dw, db] = layer_grad(x, dy, *y, args, want_dx);
+  return {want_dx ? std::optional(conv2d_input_grad(*dz, w, x.shape(), window)) : std::nullopt, dw, db};
 }
 
 }  // namespace lamina

@@ -42,12 +42,11 @@ Tensor conv2d_input_grad(const Tensor& dy, const Tensor& w, const Shape& x_shape
 Tensor conv2d_weight_grad(const Tensor& x, const Tensor& dy, const Shape& w_shape,
                           const Conv2dWindow& window);
 
-// Gradients of the whole layer but the input's, in one pass over dy: (dw, db, dz) with dz = dy * f'(y) (dy
-// itself without activation; none where not wanted), db [F] its sum over pixels, dw from dz. The input's
-// gradient is conv2d_input_grad(dz, w).
-std::tuple<Tensor, Tensor, std::optional<Tensor>> conv2d_layer_grad(const Tensor& x, const Tensor& dy,
-                                                                    const Tensor& y, const Shape& w_shape,
-                                                                    const Conv2dWindow& window,
-                                                                    Activation activation, bool want_dz);
+// Gradients together, in as few passes over dy as there are: (dx, dw, db), dx where wanted. With y, the
+// layer's output, those of the whole layer: of dz = dy * f'(y), db [F] its sum over pixels. Without: dx and
+// dw alone.
+std::tuple<std::optional<Tensor>, Tensor, std::optional<Tensor>> conv2d_grads(
+    const Tensor& x, const Tensor& w, const Tensor& dy, const std::optional<Tensor>& y,
+    const Conv2dWindow& window, Activation activation, bool want_dx);
 
 }  // namespace lamina

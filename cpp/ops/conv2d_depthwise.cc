@@ -6,6 +6,7 @@
 #include "base/dtype.h"
 #include "base/parallel.h"
 #include "base/rounding.h"
+#include "ops/conv2d_depthwise_tile.h"
 #include "ops/conv2d_direct.h"
 #include "ops/dispatch.h"
 
@@ -60,6 +61,7 @@ bool is_depthwise(const ConvJob& j) {
 
 void run_depthwise(const ConvJob& j, DType dtype, const void* source, const void* w, const void* bias,
                    Activation activation, void* y) {
+  if (is_depthwise_tiled(j)) return run_depthwise_tiles(j, dtype, source, w, bias, activation, y);
   parallel_for(j.n * j.oh, grain_for(row_cost(j)), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       const int64_t image = r / j.oh, i = r % j.oh;
@@ -71,11 +73,15 @@ void run_depthwise(const ConvJob& j, DType dtype, const void* source, const void
 }
 
 size_t depthwise_weight_scratch(const ConvJob& j, DType dtype) {
+  if (is_depthwise_tiled(j)) return depthwise_grads_scratch(j, dtype);
   return static_cast<size_t>(blocks_of(j)) * partial_bytes(j, dtype);
 }
 
 void run_depthwise_weight(const ConvJob& j, DType dtype, const void* source, const void* dy, void* dw,
                           const ConvEpilogueGrad& e, void* scratch) {
+  if (is_depthwise_tiled(j)) {
+    return run_depthwise_grads(j, dtype, source, nullptr, dy, nullptr, dw, e, scratch);
+  }
   const int64_t blocks = blocks_of(j), rows = j.n * j.oh, weights = j.kh * j.kw * j.c;
   const auto item_bytes = static_cast<int64_t>(itemsize(dtype));
   const auto partial = [&](int64_t block) {

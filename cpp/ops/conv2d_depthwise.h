@@ -1,5 +1,5 @@
 // Convolution jobs (conv2d_direct.h) and weight gradients where every channel has one filter of its own:
-// vectors go over channels, filters stay in registers or L1, and each product reads the source once.
+// vectors go over channels. Any window; the usual ones go by conv2d_depthwise_tile.h.
 //
 //   y[n,i,j,c] = f(sum_{p,q} x[n, top + i sh + p dh, left + j sw + q dw, c] w[p,q,c] + bias[c])
 //   dw[p,q,c]  = sum_{n,i,j} x[...] dz[n,i,j,c]

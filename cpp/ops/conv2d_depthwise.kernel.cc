@@ -88,33 +88,24 @@ void row(const DepthwiseRow& a) {
   border(end, a.columns);
 }
 
-// Sums of NP x NQ taps from (p, q) over columns [from, to), all of them inside.
-template <class T, int NP, int NQ, bool kFull>
+// Sums of taps (p, q) to (p, q + N) over columns [from, to), all of them inside.
+template <class T, int N, bool kFull>
 LAMINA_INLINE void weight_taps(const DepthwiseWeightRow& a, const T* dz, int64_t p, int64_t q, int64_t from,
                                int64_t to, int64_t c, int tail) {
   using V = Vec<T>;
   const int lanes = kFull ? V::kLanes : tail;
-  const int64_t row = a.step_h * a.width * a.c, column = a.step * a.c, next = a.stride * a.c;
-  const T* x = static_cast<const T*>(a.source) + (a.row * a.width + a.left) * a.c + p * row + q * column +
-               from * next + c;
-  V sum[NP][NQ];
+  const int64_t column = a.step * a.c, next = a.stride * a.c;
+  const T* x = static_cast<const T*>(a.source) + ((a.row + p * a.step_h) * a.width + a.left) * a.c +
+               q * column + from * next + c;
+  V sum[N];
   for (int64_t j = from; j < to; ++j, x += next) {
     const V d = V::load(dz + j * V::kLanes);
-#pragma GCC unroll 3
-    for (int r = 0; r < NP; ++r) {
 #pragma GCC unroll 7
-      for (int i = 0; i < NQ; ++i) sum[r][i] = fma(V::load(x + r * row + i * column, lanes), d, sum[r][i]);
-    }
+    for (int i = 0; i < N; ++i) sum[i] = fma(V::load(x + i * column, lanes), d, sum[i]);
   }
   T* dw = static_cast<T*>(a.dw) + (p * a.kw + q) * a.c + c;
-#pragma GCC unroll 3
-  for (int r = 0; r < NP; ++r) {
 #pragma GCC unroll 7
-    for (int i = 0; i < NQ; ++i) {
-      T* to_w = dw + (r * a.kw + i) * a.c;
-      (V::load(to_w, lanes) + sum[r][i]).store(to_w, lanes);
-    }
-  }
+  for (int i = 0; i < N; ++i) (V::load(dw + i * a.c, lanes) + sum[i]).store(dw + i * a.c, lanes);
 }
 
 // All taps of the rows inside.
@@ -122,14 +113,11 @@ template <class T, bool kFull>
 void weight_columns(const DepthwiseWeightRow& a, const T* dz, int64_t from, int64_t to, int64_t c,
                     int lanes) {
   if (from >= to) return;
-  if (a.kw == 3 && a.last_tap - a.first_tap == 3) {
-    return weight_taps<T, 3, 3, kFull>(a, dz, a.first_tap, 0, from, to, c, lanes);
-  }
   for (int64_t p = a.first_tap; p < a.last_tap; ++p) {
     int64_t q = 0;
-    for (; q + 5 <= a.kw; q += 5) weight_taps<T, 1, 5, kFull>(a, dz, p, q, from, to, c, lanes);
-    for (; q + 3 <= a.kw; q += 3) weight_taps<T, 1, 3, kFull>(a, dz, p, q, from, to, c, lanes);
-    for (; q < a.kw; ++q) weight_taps<T, 1, 1, kFull>(a, dz, p, q, from, to, c, lanes);
+    for (; q + 5 <= a.kw; q += 5) weight_taps<T, 5, kFull>(a, dz, p, q, from, to, c, lanes);
+    for (; q + 3 <= a.kw; q += 3) weight_taps<T, 3, kFull>(a, dz, p, q, from, to, c, lanes);
+    for (; q < a.kw; ++q) weight_taps<T, 1, kFull>(a, dz, p, q, from, to, c, lanes);
   }
 }
 
@@ -166,7 +154,7 @@ void weight_row(const DepthwiseWeightRow& a) {
           int64_t q0, q1;
           taps_at(a, j, q0, q1);
           for (int64_t p = a.first_tap; p < a.last_tap; ++p) {
-            for (int64_t q = q0; q < q1; ++q) weight_taps<T, 1, 1, false>(a, dz, p, q, j, j + 1, c, lanes);
+            for (int64_t q = q0; q < q1; ++q) weight_taps<T, 1, false>(a, dz, p, q, j, j + 1, c, lanes);
           }
         }
       };

@@ -6,6 +6,8 @@ import pytest
 import lamina as lm
 from lamina import ops
 
+from . import rows_conv as reference
+
 
 @pytest.mark.parametrize("activation", [None, "relu", "tanh"])
 def test_nan_reaches_exactly_the_windows_that_see_it(rng, activation):
@@ -30,13 +32,15 @@ def test_unknown_sizes_stay_unknown(shape, kwargs, want):
     assert lm.ops.conv2d(x, np.ones((3, 3, 1, 4), np.float32), np.ones(4, np.float32), **kwargs).shape == want
 
 
-def test_frozen_filters_and_images_get_no_gradient(rng):
-    x, w, b = (rng.standard_normal(s).astype(np.float32) for s in ((2, 5, 5, 3), (3, 3, 3, 4), (4,)))
+@pytest.mark.parametrize("groups, activation", [(1, "relu"), (4, "relu"), (4, None)])
+def test_frozen_filters_and_images_get_no_gradient(rng, groups, activation):
+    shapes = (2, 5, 5, 4), (3, 3, 4 // groups, 4), (4,)
+    x, w, b = (rng.standard_normal(s).astype(np.float32) for s in shapes)
     variables = [lm.Variable(v) for v in (x, w, b)]
-    lm.ops.sum(lm.ops.conv2d(*variables, activation="relu")).backward()
+    lm.ops.sum(lm.ops.conv2d(*variables, groups=groups, activation=activation)).backward()
     for i in range(3):
         mixed = [lm.Variable(v) if i == k else lm.convert_to_tensor(v) for k, v in enumerate((x, w, b))]
-        lm.ops.sum(lm.ops.conv2d(*mixed, activation="relu")).backward()
+        lm.ops.sum(lm.ops.conv2d(*mixed, groups=groups, activation=activation)).backward()
         np.testing.assert_allclose(mixed[i].grad.numpy(), variables[i].grad.numpy(), rtol=1e-5, atol=1e-5)
 
 
@@ -156,3 +160,74 @@ def test_few_filters_spread_infinities_to_the_weights_that_see_them_only(rng, ba
     want = np.zeros((3, 3, 1, 4), bool)
     want[:, 0] = True
     np.testing.assert_array_equal(~np.isfinite(filters.grad.numpy()), want)
+
+
+@pytest.mark.parametrize(
+    "shape, stride, padding",
+    [
+        ((3, 11, 9, 40), 1, (1, 1, 1, 1)),
+        ((2, 14, 15, 35), 2, (1, 1, 1, 1)),
+        ((1, 5, 1100, 48), 1, (1, 1, 1, 1)),  # one row is several tiles
+        ((1, 6, 1300, 33), 2, (0, 1, 0, 1)),
+        ((5, 3, 3, 7), 1, (3, 0, 4, 2)),  # outputs that see nothing but padding
+    ],
+)
+@pytest.mark.parametrize("activation", [None, "tanh"])
+def test_depthwise_gradients_come_together(rng, shape, stride, padding, activation):
+    """All gradients of a layer against the sums over taps in float64, with the same bits for any number of threads."""
+    window = {"strides": stride, "padding": padding, "groups": shape[-1]}
+    x, w, b = (rng.standard_normal(s) for s in (shape, (3, 3, 1, shape[-1]), shape[-1:]))
+    y = reference.conv2d(x, w, b, activation, **window)
+    dy = rng.standard_normal(y.shape)
+    dz = dy * (1 - y**2) if activation else dy
+    want = (
+        reference.conv2d_input_grad(dz, w, x.shape, **window),
+        reference.conv2d_weight_grad(x, dz, w.shape, **window),
+        dz.sum((0, 1, 2)),
+    )
+    sources = [lm.convert_to_tensor(a.astype(np.float32)) for a in (x, w, b)]
+    before, results = lm.get_num_threads(), set()
+    try:
+        for threads in (1, 2, 3):
+            lm.set_num_threads(threads)
+            with lm.GradientTape() as tape:
+                for source in sources:
+                    tape.watch(source)
+                out = lm.ops.conv2d(*sources, activation=activation, **window)
+            grads = tape.gradient(out, sources, lm.convert_to_tensor(dy.astype(np.float32)))
+            results.add(b"".join(g.numpy().tobytes() for g in (out, *grads)))
+    finally:
+        lm.set_num_threads(before)
+    assert len(results) == 1
+    for got, expected in zip((out, *grads), (y, *want)):
+        scale = max(1.0, np.abs(expected).max())
+        np.testing.assert_allclose(got.numpy() / scale, expected / scale, atol=2e-5)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_infinity_at_the_border_meets_only_taps_inside(rng, stride):
+    """Of x: the taps that see it. Of dy: the pixels and taps that it saw. Padding multiplies nothing."""
+    w = rng.uniform(1, 2, (3, 3, 1, 5)).astype(np.float32)
+    x, dy = np.ones((1, 6, 6, 5), np.float32), np.ones((1, 6 // stride, 6 // stride, 5), np.float32)
+
+    def gradients(x, dy):
+        sources = [lm.convert_to_tensor(x), lm.convert_to_tensor(w)]
+        with lm.GradientTape() as tape:
+            for source in sources:
+                tape.watch(source)
+            y = lm.ops.conv2d(*sources, strides=stride, padding=(1, 1, 1, 1), groups=5)
+        return [np.isfinite(g.numpy()) for g in tape.gradient(y, sources, lm.convert_to_tensor(dy))]
+
+    corner = x.copy()
+    corner[0, 0, 0] = np.inf
+    dx, dw = gradients(corner, dy)
+    # Tap (p, q) of output (i, j) sees pixel (stride i + p - 1, stride j + q - 1).
+    taps = np.array([[p <= 1 and q <= 1 and (stride == 1 or p == q == 1) for q in range(3)] for p in range(3)])
+    assert dx.all() and (dw == ~taps[:, :, None, None]).all()
+    edge = dy.copy()
+    edge[0, 0, 0] = np.inf
+    dx, dw = gradients(x, edge)
+    met = np.zeros((6, 6), bool)
+    met[:2, :2] = True
+    taps = np.array([[p >= 1 and q >= 1 for q in range(3)] for p in range(3)])
+    assert (dx == ~met[None, :, :, None]).all() and (dw == ~taps[:, :, None, None]).all()

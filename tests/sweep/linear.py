@@ -88,6 +88,12 @@ def window(rng, rank, transposed=False):
     )
 
 
+def usual_window(rng, image, kwargs):
+    """3 x 3, one stride of 1 or 2, no dilation: what depthwise kernels are made for."""
+    stride = pick(rng, [1, 2])
+    return [max(n, 3) for n in image], (3, 3), kwargs | {"strides": (stride, stride), "dilation_rate": (1, 1)}
+
+
 def channels_of(rng, work):
     """Channels and filters whose product is at most `work`, few of one or both in half of the cases."""
     c, f = size(rng), size(rng)
@@ -102,6 +108,8 @@ def channels_of(rng, work):
 
 def convolution(rng, rank, depthwise=False):
     image, taps, kwargs = window(rng, rank)
+    if depthwise and rank == 2 and chance(rng):
+        image, taps, kwargs = usual_window(rng, image, kwargs)
     pixels, area = math.prod(image), math.prod(taps)
     batch = int(rng.integers(1, 5)) if pixels < 500 else 1
     work = 3_000_000 // (batch * pixels * area)

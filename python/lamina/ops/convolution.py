@@ -32,6 +32,9 @@ def _linear(x, w, window):
     """conv2d without its epilogue."""
 
     def grad(dy):
+        if x._source is not None and w._source is not None and not mode.enabled:
+            gx, gw, _ = _core.conv2d_grads(x._core, w._core, dy._core, None, window, None, True)
+            return Tensor(gx), Tensor(gw)
         gx = _input_grad(dy, w, x.shape, window) if x._source is not None else None
         return gx, _weight_grad(x, dy, w.shape, window) if w._source is not None else None
 
@@ -98,18 +101,17 @@ def conv2d(x, w, bias=None, strides=1, padding="valid", dilation_rate=1, groups=
     y = _core.conv2d(x._core, w._core, None if bias is None else inputs[2]._core, window, activation)
 
     def grad(dy, y):
-        gw = gb = None
+        wants, gw, gb = x._source is not None, None, None
+        if w._source is not None and not mode.enabled:
+            grads = _core.conv2d_grads(x._core, w._core, dy._core, y._core, window, activation, wants)
+            return tuple(None if g is None else Tensor(g) for g in grads)[: len(inputs)]
         if mode.enabled:
             g = FUSED_ACTIVATIONS[activation](dy, y)
             gb = sum(g, axis=(0, 1, 2)) if bias is not None else None
             gw = _weight_grad(x, g, w.shape, window) if w._source is not None else None
-        elif w._source is None:
-            g, gb = map(Tensor, _core.dense_grad(dy._core, y._core, activation))
         else:
-            wants = x._source is not None
-            gw, gb, g = _core.conv2d_layer_grad(x._core, dy._core, y._core, w.shape, window, activation, wants)
-            gw, gb, g = Tensor(gw), Tensor(gb), Tensor(g) if wants else None
-        gx = _input_grad(g, w, x.shape, window) if x._source is not None else None
+            g, gb = map(Tensor, _core.dense_grad(dy._core, y._core, activation))
+        gx = _input_grad(g, w, x.shape, window) if wants else None
         return (gx, gw, gb)[: len(inputs)]
 
     return record("conv2d", y, inputs, grad, saved=(x, w), output=True)
