@@ -26,8 +26,10 @@ namespace {
 
 std::atomic<MatmulPrecision> precision = MatmulPrecision::high;
 
-// A panel of B, kBlockK x 2 vectors, shares L1 with a panel of A; kBlockN of them stay in L2 and L3.
-constexpr int64_t kBlockK = 256;
+// A panel of A, rows x kBlockK, stays in L1 while one of B streams past it from L2; longer blocks read C back
+// less often.
+constexpr int64_t kBlockK = 384;
+constexpr int64_t kUnitK = 16;  // blocks are whole vectors
 constexpr int64_t kBlockN = 2048;
 constexpr int64_t kBlockM = 4096;  // rows of A packed at a time
 // Tiles of C handed to threads: their share of A and B fits L2.
@@ -38,9 +40,11 @@ constexpr int64_t kTileN = 256;
 constexpr int64_t kMinTiles = 8;
 constexpr int64_t kMinTileN = 64;
 constexpr double kSmallProduct = 500e3;
-// Up to so many rows B is read in place; up to so many columns, A: packing would cost more than it saves.
+// Up to so many rows B is read in place; up to so many columns, A whose rows are contiguous: packing would
+// cost more than it saves.
 constexpr int64_t kDirectM = 48;
-constexpr int64_t kDirectN = 128;
+constexpr int64_t kDirectN = 512;
+constexpr int64_t kNarrowN = 128;   // up to so many columns tiles are narrow and any A is read in place
 constexpr int64_t kDirectB = 4096;  // elements of B that stay in L1 however they lie
 constexpr int64_t kDirectK =
     1024;  // few rows of tiles: reading C back costs more than a B that streams from L2
@@ -52,7 +56,7 @@ constexpr int64_t kSplitK = 1024;
 struct Plan {
   const GemmTypeKernels* kernels;
   int64_t block_k, block_m, block_n;
-  int64_t tile_m, tile_n;
+  int64_t tile_m, tile_n;  // at most; whole panels
   int64_t slices, slice_k;
   int32_t rows, cols;
   bool pack_a, pack_b;
@@ -111,22 +115,28 @@ Plan make_plan(const GemmArgs& g) {
   }
 
   const bool small_b = g.k * g.n <= kDirectB;
-  p.pack_b = g.b_col != 1 || (g.m > kDirectM && g.n > kernels.cols && !small_b) ||
+  p.pack_b = g.b_col != 1 || (g.m > kDirectM && g.n > kernels.narrow_cols && !small_b) ||
              (!kernels.masked_loads && g.n % kernels.lanes != 0);
-  p.pack_a = (g.a_row != 1 && g.a_col != 1) || (g.n > kDirectN && g.m > kernels.direct_rows);
+  const int64_t direct_n = g.a_col == 1 ? kDirectN : kNarrowN;
+  p.pack_a = (g.a_row != 1 && g.a_col != 1) || (g.n > direct_n && g.m > kernels.direct_rows);
   const int64_t block_k = p.pack_a || p.pack_b ? kBlockK : kDirectK;
-  p.block_k = p.slice_k <= block_k ? p.slice_k : ceil_div(p.slice_k, ceil_div(p.slice_k, block_k));
-  const int64_t rows = p.pack_a || g.a_row == 1 ? kernels.rows : kernels.direct_rows;
-  const bool wide = !p.pack_b && g.m <= kernels.few_rows;
-  p.rows = static_cast<int32_t>(g.m <= rows ? g.m : ceil_div(g.m, ceil_div(g.m, rows)));
-  p.cols = wide ? 2 * kernels.cols : kernels.cols;
+  const int64_t blocks = ceil_div(p.slice_k, block_k);
+  p.block_k = blocks == 1 ? p.slice_k : round_up(ceil_div(p.slice_k, blocks), kUnitK);
+  if (p.pack_a || (p.pack_b && g.n > kNarrowN)) {
+    p.rows = kernels.rows;
+    p.cols = kernels.cols;
+  } else {
+    const int64_t rows = g.a_row == 1 ? kernels.unit_rows : kernels.direct_rows;
+    p.rows = static_cast<int32_t>(g.m <= rows ? g.m : ceil_div(g.m, ceil_div(g.m, rows)));
+    p.cols = (!p.pack_b && g.m <= kernels.few_rows ? 2 : 1) * kernels.narrow_cols;
+  }
   p.block_m = p.pack_a ? std::min(g.m, kBlockM / p.rows * p.rows) : g.m;
   p.block_n = p.pack_b ? std::min(g.n, kBlockN) : g.n;
   p.tile_m = std::max<int64_t>(1, kTileM / p.rows) * p.rows;
-  p.tile_n = kTileN;
+  p.tile_n = std::max<int64_t>(1, kTileN / p.cols) * p.cols;
   const auto too_few = [&] { return ceil_div(g.m, p.tile_m) * ceil_div(g.n, p.tile_n) < kMinTiles; };
   if (p.slices == 1 && static_cast<double>(g.m * g.n) * static_cast<double>(g.k) > kSmallProduct) {
-    while (p.tile_n > kMinTileN && too_few()) p.tile_n /= 2;
+    while (p.tile_n > kMinTileN && too_few()) p.tile_n = ceil_div(p.tile_n / p.cols, 2) * p.cols;
     while (p.tile_m > 2 * p.rows && too_few()) p.tile_m = ceil_div(p.tile_m / p.rows, 2) * p.rows;
   }
 
@@ -150,7 +160,22 @@ double cost_of(double multiply_adds, const GemmTypeKernels& kernels) {
   return multiply_adds / (4.0 * kernels.lanes);
 }
 
-// What a kernel call needs of a block of A and B: rows from ic, columns from jc, k in [pc, pc + kc).
+// Rows from ic, columns from jc, k in [pc, pc + kc).
+struct Block {
+  int64_t ic, mc, jc, nc, pc, kc;
+};
+
+struct Range {
+  int64_t begin, size;
+};
+// Part t of `parts` nearly equal ones of [0, count), cut between panels.
+Range part_of(int64_t t, int64_t parts, int64_t count, int64_t panel) {
+  const int64_t panels = ceil_div(count, panel);
+  const int64_t begin = t * panels / parts * panel, end = (t + 1) * panels / parts * panel;
+  return {begin, std::min(end, count) - begin};
+}
+
+// What a kernel call needs of a block of A and B.
 struct Blocks {
   const GemmArgs& g;
   const Plan& p;
@@ -160,40 +185,43 @@ struct Blocks {
   bool accumulate, finish;
   void *packed_a, *packed_b;
 
-  int64_t tiles_m(int64_t mc) const { return ceil_div(mc, p.tile_m); }
-  int64_t tiles(int64_t mc, int64_t nc) const { return tiles_m(mc) * ceil_div(nc, p.tile_n); }
-  double tile_cost(int64_t mc, int64_t nc, int64_t kc) const {
-    return cost_of(static_cast<double>(mc * nc * kc), *p.kernels) / static_cast<double>(tiles(mc, nc));
+  int64_t tiles_m(const Block& s) const { return ceil_div(s.mc, p.tile_m); }
+  int64_t tiles_n(const Block& s) const { return ceil_div(s.nc, p.tile_n); }
+  int64_t tiles(const Block& s) const { return tiles_m(s) * tiles_n(s); }
+  double tile_cost(const Block& s) const {
+    return cost_of(static_cast<double>(s.mc * s.nc * s.kc), *p.kernels) / static_cast<double>(tiles(s));
   }
 
-  // Tile t of the block, over k in [pc, pc + kc).
-  void multiply(int64_t t, int64_t ic, int64_t mc, int64_t jc, int64_t nc, int64_t pc, int64_t kc) const {
+  // Tile t of the block.
+  void multiply(int64_t t, const Block& s) const {
     const size_t item = p.item;
-    const int64_t i = t % tiles_m(mc) * p.tile_m, j = t / tiles_m(mc) * p.tile_n;
+    const auto [i, m] = part_of(t % tiles_m(s), tiles_m(s), s.mc, p.rows);
+    const auto [j, n] = part_of(t / tiles_m(s), tiles_n(s), s.nc, p.cols);
     GemmBlock tile;
-    tile.m = std::min(p.tile_m, mc - i);
-    tile.n = std::min(p.tile_n, nc - j);
-    tile.k = kc;
+    tile.m = m;
+    tile.n = n;
+    tile.k = s.kc;
     tile.rows = p.rows;
     tile.cols = p.cols;
-    tile.a = p.pack_a ? at(packed_a, i * kc, item) : at(a, (ic + i) * g.a_row + pc * g.a_col, item);
-    tile.b = p.pack_b ? at(packed_b, j * kc, item) : at(b, pc * g.b_row + jc + j, item);
+    tile.a = p.pack_a ? at(packed_a, i * s.kc, item) : at(a, (s.ic + i) * g.a_row + s.pc * g.a_col, item);
+    tile.b = p.pack_b ? at(packed_b, j * s.kc, item) : at(b, s.pc * g.b_row + s.jc + j, item);
     tile.a_row = p.pack_a ? 1 : g.a_row;
     tile.a_col = p.pack_a ? p.rows : g.a_col;
-    tile.a_panel = p.pack_a ? p.rows * kc : p.rows * g.a_row;
+    tile.a_panel = p.rows * (p.pack_a ? s.kc : g.a_row);
     tile.b_row = p.pack_b ? p.cols : g.b_row;
-    tile.b_panel = p.pack_b ? p.cols * kc : p.cols;
-    tile.c = at(c, (ic + i) * c_row + jc + j, item);
+    tile.b_panel = p.cols * (p.pack_b ? s.kc : 1);
+    tile.c = at(c, (s.ic + i) * c_row + s.jc + j, item);
     tile.c_row = c_row;
-    tile.bias = bias ? at(bias, jc + j, item) : nullptr;
-    tile.accumulate = accumulate || pc > k_begin;
-    tile.last = finish && pc + kc >= k_end;
+    tile.bias = bias ? at(bias, s.jc + j, item) : nullptr;
+    tile.accumulate = accumulate || s.pc > k_begin;
+    tile.last = finish && s.pc + s.kc >= k_end;
     tile.activation = g.activation;
     p.kernels->multiply(tile);
   }
 
-  void pack(int64_t ic, int64_t mc, int64_t jc, int64_t nc, int64_t pc, int64_t kc) const {
+  void pack(const Block& s) const {
     const size_t item = p.item;
+    const auto [ic, mc, jc, nc, pc, kc] = s;
     const char* block_a = at(a, ic * g.a_row + pc * g.a_col, item);
     const char* block_b = at(b, pc * g.b_row + jc * g.b_col, item);
     const int64_t b_panels = p.pack_b && ic == 0 ? ceil_div(nc, p.cols) : 0;
@@ -246,14 +274,14 @@ void multiply(const GemmArgs& g, const Plan& p, const void* a, const void* b, co
                       c_row,  k_begin, k_end, accumulate, finish, static_cast<char*>(scratch) + p.b_bytes,
                       scratch};
   if (!p.pack_a && !p.pack_b) {  // nothing is shared: a thread goes through all of K
-    parallel_for(blocks.tiles(g.m, g.n), grain_for(blocks.tile_cost(g.m, g.n, k_end - k_begin)),
-                 [&](int64_t begin, int64_t end) {
-                   for (int64_t t = begin; t < end; ++t) {
-                     for (int64_t pc = k_begin; pc < k_end; pc += p.block_k) {
-                       blocks.multiply(t, 0, g.m, 0, g.n, pc, std::min(p.block_k, k_end - pc));
-                     }
-                   }
-                 });
+    const Block all{0, g.m, 0, g.n, k_begin, k_end - k_begin};
+    parallel_for(blocks.tiles(all), grain_for(blocks.tile_cost(all)), [&](int64_t begin, int64_t end) {
+      for (int64_t t = begin; t < end; ++t) {
+        for (int64_t pc = k_begin; pc < k_end; pc += p.block_k) {
+          blocks.multiply(t, {0, g.m, 0, g.n, pc, std::min(p.block_k, k_end - pc)});
+        }
+      }
+    });
     return;
   }
   for (int64_t jc = 0; jc < g.n; jc += p.block_n) {
@@ -261,11 +289,11 @@ void multiply(const GemmArgs& g, const Plan& p, const void* a, const void* b, co
     for (int64_t pc = k_begin; pc < k_end; pc += p.block_k) {
       const int64_t kc = std::min(p.block_k, k_end - pc);
       for (int64_t ic = 0; ic < g.m; ic += p.block_m) {
-        const int64_t mc = std::min(p.block_m, g.m - ic);
-        blocks.pack(ic, mc, jc, nc, pc, kc);
-        parallel_for(blocks.tiles(mc, nc), grain_for(blocks.tile_cost(mc, nc, kc)),
+        const Block block{ic, std::min(p.block_m, g.m - ic), jc, nc, pc, kc};
+        blocks.pack(block);
+        parallel_for(blocks.tiles(block), grain_for(blocks.tile_cost(block)),
                      [&](int64_t begin, int64_t end) {
-                       for (int64_t t = begin; t < end; ++t) blocks.multiply(t, ic, mc, jc, nc, pc, kc);
+                       for (int64_t t = begin; t < end; ++t) blocks.multiply(t, block);
                      });
       }
     }

@@ -61,8 +61,8 @@ double gemm_cost(const GemmArgs& args);
 // What one call of a kernel multiplies: C[m, n] (+)= A[m, k] B[k, n], A in panels of `rows` rows, B in panels
 // of `cols` columns. Operands in place and packed differ in their strides only:
 //
-//   packed A: panel p at a + p * rows * k, element (i, k) at [k * rows + i]
-//   packed B: panel p at b + p * cols * k, element (k, j) at [k * cols + j], zeros up to a whole vector
+//   packed A: panel p at a + p * a_panel, element (i, k) at [k * rows + i]
+//   packed B: panel p at b + p * b_panel, element (k, j) at [k * cols + j], zeros up to a whole vector
 struct GemmBlock {
   const void *a, *b, *bias;
   void* c;
@@ -89,9 +89,11 @@ struct GemmPack {
 
 struct GemmTypeKernels {
   int32_t lanes;        // elements per vector
-  int32_t rows, cols;   // the register tile
-  int32_t direct_rows;  // rows at a time where A's rows are contiguous and read in place
-  int32_t few_rows;     // up to so many rows, a tile may have 2 * cols columns
+  int32_t rows, cols;   // the register tile of large products
+  int32_t narrow_cols;  // columns of the tiles below
+  int32_t unit_rows;    // rows at a time where A's columns are contiguous and read in place
+  int32_t direct_rows;  // the same for A's rows
+  int32_t few_rows;     // up to so many rows, a tile may have 2 * narrow_cols columns
   bool masked_loads;    // partial vectors load at full speed: B may be read in place for any n
   void (*pack)(const GemmPack&);
   void (*multiply)(const GemmBlock&);

@@ -9,19 +9,23 @@
 namespace lamina {
 namespace {
 
-// Accumulators + one row of B + one broadcast of A fill the 32 (AVX-512, NEON) or 16 registers; 14 x 2 needs
-// 16 loads for 28 multiply-adds. Without fma the product needs a register of its own.
+// Register tiles: accumulators, one row of B and one broadcast of A fill the 32 (AVX-512, NEON) or 16
+// registers. kRows x kVectors takes the fewest loads for a multiply-add, 11 for 24: they cost power, and so
+// clock; a power of two rows are packed by turning squares. Narrow tiles are for few columns. Without fma the
+// product needs a register of its own.
 #if LAMINA_VEC_REGISTERS == 32
-constexpr int kRows = 14, kDirectRows = 11, kFewRows = 4;
+constexpr int kRows = 8, kVectors = 3;
+constexpr int kUnitRows = 14, kDirectRows = 11, kFewRows = 4;
 #elif LAMINA_VEC_BYTES == 32
-constexpr int kRows = 6, kDirectRows = 6, kFewRows = 3;
+constexpr int kRows = 4, kVectors = 3;
+constexpr int kUnitRows = 6, kDirectRows = 6, kFewRows = 3;
 #else
-constexpr int kRows = 4, kDirectRows = 4, kFewRows = 2;
+constexpr int kRows = 4, kVectors = 2;
+constexpr int kUnitRows = 4, kDirectRows = 4, kFewRows = 2;
 #endif
-constexpr int kVectors = 2;
+constexpr int kNarrow = 2;      // vectors of a tile with kUnitRows or kDirectRows
 constexpr int kMaxVectors = 4;  // up to kFewRows
-template <class T>
-constexpr int kRowsOf = sizeof(T) == 4 ? kRows : kDirectRows;
+constexpr int kMaxRows = kUnitRows;
 
 constexpr bool kMaskedLoads = kVecBytes > 16;  // else a partial load is a chain of branches: B is padded
 
@@ -44,7 +48,12 @@ void tile(const Tile<T>& t) {
   Raw acc[R][NV];
 #pragma GCC unroll 16
   for (int i = 0; i < R; ++i) {
-    __builtin_prefetch(t.c + i * t.c_row, 1, 3);
+    if constexpr (kUnitRow && NV > kNarrow) {  // of large products C lies beyond L2
+#pragma GCC unroll 4
+      for (int j = 0; j < NV; ++j) __builtin_prefetch(t.c + i * t.c_row + j * kLanes, 0, 2);
+    } else {
+      __builtin_prefetch(t.c + i * t.c_row, 1, 3);
+    }
 #pragma GCC unroll 4
     for (int j = 0; j < NV; ++j) acc[i][j] = Raw{};
   }
@@ -89,12 +98,16 @@ using TileFn = void (*)(const Tile<T>&);
 // [kUnitRow][kTail][NV - 1][R - 1]; null where the registers do not suffice.
 template <class T>
 struct TileTable {
-  TileFn<T> fn[2][2][kMaxVectors][kRows];
+  TileFn<T> fn[2][2][kMaxVectors][kMaxRows];
 };
 
+constexpr int rows_of(bool unit_row, int vectors) {
+  if (vectors <= kNarrow) return unit_row ? kUnitRows : kDirectRows;
+  return vectors <= kVectors ? kRows : kFewRows;
+}
 template <class T, bool kUnitRow, bool kTail, int NV, int R>
 constexpr TileFn<T> pick_tile() {
-  if constexpr (R <= (NV > kVectors ? kFewRows : kUnitRow ? kRowsOf<T> : kDirectRows)) {
+  if constexpr (R <= rows_of(kUnitRow, NV)) {
     return tile<T, kUnitRow, kTail, NV, R>;
   } else {
     return nullptr;
@@ -103,14 +116,19 @@ constexpr TileFn<T> pick_tile() {
 template <class T, int... I>
 constexpr TileTable<T> make_tiles(std::integer_sequence<int, I...>) {
   TileTable<T> t{};
-  ((t.fn[0][0][I / kRows][I % kRows] = pick_tile<T, false, false, I / kRows + 1, I % kRows + 1>()), ...);
-  ((t.fn[0][1][I / kRows][I % kRows] = pick_tile<T, false, true, I / kRows + 1, I % kRows + 1>()), ...);
-  ((t.fn[1][0][I / kRows][I % kRows] = pick_tile<T, true, false, I / kRows + 1, I % kRows + 1>()), ...);
-  ((t.fn[1][1][I / kRows][I % kRows] = pick_tile<T, true, true, I / kRows + 1, I % kRows + 1>()), ...);
+  ((t.fn[0][0][I / kMaxRows][I % kMaxRows] =
+        pick_tile<T, false, false, I / kMaxRows + 1, I % kMaxRows + 1>()),
+   ...);
+  ((t.fn[0][1][I / kMaxRows][I % kMaxRows] = pick_tile<T, false, true, I / kMaxRows + 1, I % kMaxRows + 1>()),
+   ...);
+  ((t.fn[1][0][I / kMaxRows][I % kMaxRows] = pick_tile<T, true, false, I / kMaxRows + 1, I % kMaxRows + 1>()),
+   ...);
+  ((t.fn[1][1][I / kMaxRows][I % kMaxRows] = pick_tile<T, true, true, I / kMaxRows + 1, I % kMaxRows + 1>()),
+   ...);
   return t;
 }
 template <class T>
-constexpr TileTable<T> kTiles = make_tiles<T>(std::make_integer_sequence<int, kMaxVectors * kRows>());
+constexpr TileTable<T> kTiles = make_tiles<T>(std::make_integer_sequence<int, kMaxVectors * kMaxRows>());
 
 template <class T>
 void multiply(const GemmBlock& g) {
@@ -141,6 +159,7 @@ void pack_group(const T* src, T* dst, int n, int stored, int64_t w_step, int64_t
                 int width) {
   using V = Vec<T>;
   constexpr int kLanes = V::kLanes;
+  constexpr int64_t kAhead = 128 / sizeof(T);
   if (w_step == 1) {
     for (int64_t k = 0; k < k_count; ++k) V::load(src + k * k_step, n).store(dst + k * width, stored);
   } else if (k_step == 1) {
@@ -148,7 +167,15 @@ void pack_group(const T* src, T* dst, int n, int stored, int64_t w_step, int64_t
       const int m = lanes_at<T>(k_count, k);
       V r[kLanes];
 #pragma GCC unroll 16
-      for (int w = 0; w < kLanes; ++w) r[w] = w < n ? V::load(src + w * w_step + k, m) : V();
+      for (int w = 0; w < kLanes; ++w) {
+        if (w >= n) {
+          r[w] = V();
+          continue;
+        }
+        const T* row = src + w * w_step + k;
+        __builtin_prefetch(row + kAhead);
+        r[w] = V::load(row, m);
+      }
       transpose(r);
 #pragma GCC unroll 16
       for (int i = 0; i < kLanes; ++i) {
@@ -162,17 +189,52 @@ void pack_group(const T* src, T* dst, int n, int stored, int64_t w_step, int64_t
   }
 }
 
+// A panel of A whose rows lie along k: squares of kRows x kLanes, turned. Rows past `rows` repeat the last.
+template <class T>
+void pack_rows(const T* src, T* dst, int rows, int64_t row, int64_t k_count) {
+  using V = Vec<T>;
+  constexpr int kLanes = V::kLanes;
+  constexpr int64_t kAhead = 128 / sizeof(T);
+  const T* from[kRows];
+  for (int i = 0; i < kRows; ++i) from[i] = src + simd_min(i, rows - 1) * row;
+  int64_t k = 0;
+  for (; k + kLanes <= k_count; k += kLanes, dst += kRows * kLanes) {
+    V r[kRows];
+#pragma GCC unroll 8
+    for (int i = 0; i < kRows; ++i) {
+      __builtin_prefetch(from[i] + k + kAhead);
+      r[i] = V::load(from[i] + k);
+    }
+    rotate<kRows, log2_of(kRows)>(r);
+#pragma GCC unroll 8
+    for (int i = 0; i < kRows; ++i) r[i].store(dst + i * kLanes);
+  }
+  for (; k < k_count; ++k, dst += kRows) {
+    for (int i = 0; i < kRows; ++i) dst[i] = from[i][k];
+  }
+}
+
+// Rows that lie along w are read some at a time to their ends: few streams, whole lines.
 template <class T>
 void pack(const GemmPack& p) {
   constexpr int kLanes = Vec<T>::kLanes;
+  constexpr int64_t kEach = 16;
+  const int64_t each = p.w_step == 1 ? kEach : p.k;
   const T* src = static_cast<const T*>(p.src);
-  T* dst = static_cast<T*>(p.dst);
-  for (int64_t at = 0; at < p.count; at += p.width, dst += p.width * p.k) {
-    const int count = static_cast<int>(simd_min<int64_t>(p.width, p.count - at));
-    const int padded = (count + p.pad - 1) / p.pad * p.pad;
-    for (int w = 0; w < count; w += kLanes) {
-      pack_group(src + (at + w) * p.w_step, dst + w, simd_min(kLanes, count - w),
-                 simd_min(kLanes, padded - w), p.w_step, p.k_step, p.k, p.width);
+  for (int64_t k = 0; k < p.k; k += each) {
+    T* dst = static_cast<T*>(p.dst) + k * p.width;
+    const int64_t kc = simd_min(each, p.k - k);
+    for (int64_t at = 0; at < p.count; at += p.width, dst += p.width * p.k) {
+      const int count = static_cast<int>(simd_min<int64_t>(p.width, p.count - at));
+      const int padded = (count + p.pad - 1) / p.pad * p.pad;
+      if (p.k_step == 1 && p.w_step != 1 && p.width == kRows && p.pad == 1) {
+        pack_rows(src + at * p.w_step, dst, count, p.w_step, kc);
+        continue;
+      }
+      for (int w = 0; w < count; w += kLanes) {
+        pack_group(src + (at + w) * p.w_step + k * p.k_step, dst + w, simd_min(kLanes, count - w),
+                   simd_min(kLanes, padded - w), p.w_step, p.k_step, kc, p.width);
+      }
     }
   }
 }
@@ -228,8 +290,10 @@ void combine(const void* parts_, int64_t stride, int64_t blocks, void* y_, int64
 template <class T>
 constexpr GemmTypeKernels kKernels = {
     .lanes = Vec<T>::kLanes,
-    .rows = kRowsOf<T>,
+    .rows = kRows,
     .cols = kVectors* Vec<T>::kLanes,
+    .narrow_cols = kNarrow* Vec<T>::kLanes,
+    .unit_rows = kUnitRows,
     .direct_rows = kDirectRows,
     .few_rows = kFewRows,
     .masked_loads = kMaskedLoads,
