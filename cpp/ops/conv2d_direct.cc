@@ -19,11 +19,16 @@ LAMINA_KERNELS(ConvKernels, conv_kernels)
 
 namespace {
 
-constexpr int64_t kUnitPixels = 512;        // long enough to read a panel of filters rarely
-constexpr int64_t kTileImages = 28;         // images to fill the tiles of one border position
 constexpr int64_t kItems = 16;              // enough to keep cores busy; fewer where the problem is small
-constexpr int64_t kBlocks = 32;             // partial weight gradients
-constexpr int64_t kPartialBytes = 8 << 20;  // all of them together, if there is more than one
+constexpr int64_t kUnitPixels = 56;         // at least
+static const int64_t kUnitBytes = getenv("UB") ? atoi(getenv("UB")) << 10 : 1 << 20;     // of the source, read again for every panel: in L2
+constexpr int64_t kPanelBytes = 256 << 10;  // of panels that go over some pixels one after the other
+constexpr int64_t kPackAhead = 16;          // rows of filters
+constexpr int64_t kListPixels = 252;        // of one kernel call: whole tiles
+constexpr int64_t kChunkPixels = 256, kChunkPanels = 4;  // of dz, packed on a thread's stack
+constexpr int64_t kPackedBytes = 32 << 10;               // of one panel
+constexpr int64_t kDenseChannels = 14, kDenseRun = 8;    // neighbouring products that fill tiles
+constexpr int64_t kPartialBytes = 8 << 20;  // of partial weight gradients together, if there is more than one
 constexpr double kFlopsPerNs = 60;
 
 size_t checked_product(int64_t a, int64_t b, int64_t c, size_t d) {
@@ -34,29 +39,49 @@ size_t checked_product(int64_t a, int64_t b, int64_t c, size_t d) {
   return r;
 }
 
-// How the output pixels are cut into units of work of `images` x `rows` full rows, by problem size alone.
+// Outputs in rows [top, bottom), columns [left, right) of some images.
+struct PixelRect {
+  int64_t image, images, top, bottom, left, right;
+  int64_t count() const { return images * (bottom - top) * (right - left); }
+
+  // Pieces of rows of the pixels [begin, end), rows and images in order: body(image, row, column, count).
+  template <class Body>
+  void for_rows(int64_t begin, int64_t end, Body body) const {
+    const int64_t rows = bottom - top, cols = right - left;
+    int64_t i = begin / cols / rows, row = begin / cols % rows, col = begin % cols;
+    while (begin < end) {
+      const int64_t count = std::min(cols - col, end - begin);
+      body(image + i, top + row, left + col, count);
+      begin += count;
+      col = 0;
+      if (++row < rows) continue;
+      row = 0;
+      ++i;
+    }
+  }
+};
+
+// How the output pixels are cut into units of work of `images` x `rows` full rows, by problem size alone:
+// whole images where possible, since a border position of one image fills no tile.
 struct Units {
   int64_t images, rows, image_units, row_units;
 
-  explicit Units(const ConvJob& j) {
-    const int64_t n = std::max<int64_t>(j.n, 1);
-    const int64_t target = std::clamp<int64_t>(j.n * j.oh * j.ow / kItems, 56, kUnitPixels);
-    const bool inside = j.top >= 0 && j.left >= 0 &&
-                        j.top + (j.oh - 1) * j.stride_h + (j.kh - 1) * j.step_h < j.h &&
-                        j.left + (j.ow - 1) * j.stride_w + (j.kw - 1) * j.step_w < j.w;
-    if (inside) {  // one rectangle: neighbours in memory
-      images = std::clamp<int64_t>(target / (j.oh * j.ow), 1, n);
-      rows = images > 1 ? j.oh : std::clamp<int64_t>(target / j.ow, 1, j.oh);
-    } else {  // the same place in many images first: a corner is one pixel of each
-      images =
-          std::min(ceil_div(n, std::max<int64_t>(n / kTileImages, 1)), std::max<int64_t>(target / j.ow, 1));
-      rows = std::clamp<int64_t>(target / (images * j.ow), 1, j.oh);
-    }
-    row_units = ceil_div(j.oh, rows);
-    rows = ceil_div(j.oh, row_units);  // nearly equal
+  Units(const ConvJob& j, int64_t panels, int64_t item_bytes) {
+    const int64_t most = std::max<int64_t>(j.n * j.oh * j.ow / kUnitPixels, 1);
+    const int64_t wanted = std::clamp<int64_t>(std::max(ceil_div(kItems, std::max<int64_t>(panels, 1)),
+                                                        ceil_div(j.n * j.h * j.w * j.c * item_bytes, kUnitBytes)),
+                                               1, most);
+    images = std::max<int64_t>(ceil_div(j.n, wanted), 1);
     image_units = ceil_div(j.n, images);
+    row_units = std::clamp<int64_t>(wanted / std::max<int64_t>(image_units, 1), 1, std::max<int64_t>(j.oh, 1));
+    rows = std::max<int64_t>(ceil_div(j.oh, row_units), 1);
+    row_units = ceil_div(j.oh, rows);
   }
   int64_t count() const { return image_units * row_units; }
+  PixelRect rect(const ConvJob& j, int64_t unit) const {
+    const int64_t image = unit / row_units * images, row = unit % row_units * rows;
+    return {image, std::min(images, j.n - image), row, std::min(j.oh, row + rows), 0, j.ow};
+  }
 };
 
 // Offsets of (tap row, tap column, channel) from a pixel's source element at tap 0.
@@ -81,6 +106,11 @@ struct Axis {
   int64_t high(int64_t o) const {
     return std::clamp<int64_t>(ceil_div(size - start - o * stride, step), 0, taps);
   }
+  // Outputs [first, end) that see tap t.
+  int64_t first(int64_t t) const { return std::max<int64_t>(ceil_div(-(start + t * step), stride), 0); }
+  int64_t end(int64_t t, int64_t outputs) const {
+    return std::clamp<int64_t>(ceil_div(size - start - t * step, stride), 0, outputs);
+  }
   Span span(int64_t begin, int64_t limit) const {
     Span s{begin, begin + 1, low(begin), high(begin)};
     while (s.end < limit && low(s.end) == s.low && high(s.end) == s.high) ++s.end;
@@ -88,33 +118,50 @@ struct Axis {
   }
 };
 
-// body(pixels, runs, output offset of the first pixel) for every rectangle of a unit.
+// Whether the products of a row of taps are neighbours in the source, and fill tiles.
+bool dense_rows(const ConvJob& j) { return j.step_w == 1 && j.kc == j.c && j.kw * j.kc >= kDenseRun; }
+
+// The products of outputs that see the taps of v and h.
+ConvRuns runs_of(const ConvJob& j, const Span& v, const Span& h) {
+  const int64_t rows = std::max<int64_t>(v.high - v.low, 0), cols = std::max<int64_t>(h.high - h.low, 0);
+  const int64_t first = (v.low * j.kw + h.low) * j.kc;
+  if (rows * cols == 0) return {0, 0, 0, 1};
+  if (cols == j.kw && !dense_rows(j)) return {1, first, 0, rows * j.kw * j.kc};
+  return {rows, first, j.kw * j.kc, cols * j.kc};
+}
+
+// body(rectangle, runs) for the pixels of a rectangle that see the same taps.
 template <class Body>
-void for_rectangles(const ConvJob& j, const Units& u, int64_t unit, Body body) {
-  const int64_t image = unit / u.row_units * u.images, row = unit % u.row_units * u.rows;
-  const int64_t images = std::min(u.images, j.n - image), row_end = std::min(u.rows + row, j.oh);
+void for_alike(const ConvJob& j, const PixelRect& all, Body body) {
   const Axis vertical{j.h, j.kh, j.stride_h, j.step_h, j.top},
       horizontal{j.w, j.kw, j.stride_w, j.step_w, j.left};
-  for (Span v{0, row, 0, 0}; v.end < row_end;) {
-    v = vertical.span(v.end, row_end);
-    for (Span h{0, 0, 0, 0}; h.end < j.ow;) {
-      h = horizontal.span(h.end, j.ow);
-      const int64_t y0 = j.top + v.begin * j.stride_h, x0 = j.left + h.begin * j.stride_w;
-      const ConvPixels pixels{images,           v.end - v.begin,
-                              h.end - h.begin,  ((image * j.h + y0) * j.w + x0) * j.c,
-                              j.h * j.w * j.c,  j.stride_h * j.w * j.c,
-                              j.stride_w * j.c, j.y_image,
-                              j.y_row,          j.y_col};
-      const int64_t tap_rows = std::max<int64_t>(v.high - v.low, 0),
-                    tap_cols = std::max<int64_t>(h.high - h.low, 0);
-      const int64_t first = (v.low * j.kw + h.low) * j.kc;
-      ConvRuns runs{tap_rows, first, j.kw * j.kc, tap_cols * j.kc};
-      if (tap_cols == j.kw) runs = {1, first, 0, tap_rows * j.kw * j.kc};
-      if (runs.length == 0) runs = {0, 0, 0, 1};
-      body(pixels, runs, j.y_base + image * j.y_image + v.begin * j.y_row + h.begin * j.y_col);
+  for (Span v{0, all.top, 0, 0}; v.end < all.bottom;) {
+    v = vertical.span(v.end, all.bottom);
+    for (Span h{0, all.left, 0, 0}; h.end < all.right;) {
+      h = horizontal.span(h.end, all.right);
+      body(PixelRect{all.image, all.images, v.begin, v.end, h.begin, h.end}, runs_of(j, v, h));
     }
   }
 }
+
+// Source offset of an output at tap 0.
+int64_t source_at(const ConvJob& j, int64_t image, int64_t row, int64_t col) {
+  return ((image * j.h + j.top + row * j.stride_h) * j.w + j.left + col * j.stride_w) * j.c;
+}
+
+// Offsets of some pixels in the source and elsewhere.
+struct PixelList {
+  int64_t count = 0, pixels[kChunkPixels], outs[kChunkPixels];
+
+  void add(int64_t n, int64_t pixel, int64_t pixel_step, int64_t out, int64_t out_step) {
+    int64_t *p = pixels + count, *o = outs + count;
+    for (int64_t i = 0; i < n; ++i) {
+      p[i] = pixel + i * pixel_step;
+      o[i] = out + i * out_step;
+    }
+    count += n;
+  }
+};
 
 struct Panels {
   int64_t nr, per_group, count;
@@ -124,28 +171,25 @@ struct Panels {
         count(per_group * j.groups) {}
   int64_t group(int64_t panel) const { return panel / per_group; }
   int64_t first(int64_t panel) const { return panel % per_group * nr; }  // filter within the group
+  int64_t filter(const ConvJob& j, int64_t panel) const { return group(panel) * j.fg + first(panel); }
 };
 
 // Panel p, tap (a, b): b[k][nr] = w[a, b, k, first + 0..nr), zeros past the group's last filter.
 template <class T>
-void pack_tap(const ConvJob& j, const Panels& panels, int64_t panel, int64_t tap, const T* w, T* to) {
-  const int64_t first = panels.first(panel), n = std::min(panels.nr, j.fg - first), nr = panels.nr;
+void pack_tap(const ConvJob& j, DType dtype, const Panels& panels, int64_t panel, int64_t tap, const T* w, T* to) {
+  const int64_t first = panels.first(panel);
   const T* from = w + j.w_base + tap / j.kw * j.w_kh + tap % j.kw * j.w_kw + panels.group(panel) * j.w_group +
                   first * j.w_f;
-  if (j.w_f == 1) {
-    for (int64_t k = 0; k < j.kc; ++k) {
-      std::memcpy(to + k * nr, from + k * j.w_k, n * sizeof(T));
-      if (n < nr) std::memset(to + k * nr + n, 0, (nr - n) * sizeof(T));
+  if (j.w_f == 1 && first + panels.nr <= j.fg) {
+    for (int64_t k = 0; k < j.kc; ++k) {  // rows pages apart: asked for early
+      __builtin_prefetch(from + (k + kPackAhead) * j.w_k);
+      __builtin_prefetch(from + (k + kPackAhead) * j.w_k + panels.nr - 1);
+      std::memcpy(to + k * panels.nr, from + k * j.w_k, panels.nr * sizeof(T));
     }
     return;
   }
-  if (n < nr) std::memset(to, 0, j.kc * nr * sizeof(T));
-  for (int64_t k0 = 0; k0 < j.kc; k0 += 16) {  // squares: both sides stay in L1
-    const int64_t k1 = std::min(j.kc, k0 + 16);
-    for (int64_t f = 0; f < n; ++f) {
-      for (int64_t k = k0; k < k1; ++k) to[k * nr + f] = from[k * j.w_k + f * j.w_f];
-    }
-  }
+  const int32_t nr = static_cast<int32_t>(panels.nr);
+  gemm_kernels_of(dtype).pack({from, to, std::min(panels.nr, j.fg - first), j.kc, j.w_f, j.w_k, nr, nr});
 }
 
 // Groups of panels: shared out only where units alone are too few to keep cores busy.
@@ -157,12 +201,13 @@ int64_t share_panels(int64_t panels, int64_t units) {
 
 // Scratch of a job: tap offsets, panels.
 struct JobLayout {
-  Units units;
   Panels panels;
+  Units units;
   int64_t panel_groups;
   size_t panels_at, total;
 
-  JobLayout(const ConvJob& j, DType dtype) : units(j), panels(j, dtype) {
+  JobLayout(const ConvJob& j, DType dtype)
+      : panels(j, dtype), units(j, panels.count, static_cast<int64_t>(itemsize(dtype))) {
     panel_groups = share_panels(panels.count, units.count());
     panels_at = align64(checked_product(j.depth(), 1, 1, sizeof(int64_t)));
     total = panels_at + checked_product(j.depth(), panels.count, panels.nr, itemsize(dtype));
@@ -179,91 +224,217 @@ void run_job(const ConvJob& j, DType dtype, const T* source, const T* w, const T
   T* packed = reinterpret_cast<T*>(scratch + layout.panels_at);
   fill_taps(j, taps);
   const int64_t tap_count = j.kh * j.kw, panel_elements = j.depth() * panels.nr;
-  parallel_for(panels.count * tap_count, grain_for(j.kc * panels.nr * 0.2), [&](int64_t begin, int64_t end) {
+  const auto pack = [&](int64_t begin, int64_t end) {  // (panel, tap)
     for (int64_t i = begin; i < end; ++i) {
       const int64_t panel = i / tap_count, tap = i % tap_count;
-      pack_tap(j, panels, panel, tap, w, packed + panel * panel_elements + tap * j.kc * panels.nr);
+      pack_tap(j, dtype, panels, panel, tap, w, packed + panel * panel_elements + tap * j.kc * panels.nr);
     }
-  });
+  };
+  const bool once = units.count() == 1;  // each panel is used by one item: packed there, it is in its cache
+  if (!once) parallel_for(panels.count * tap_count, grain_for(j.kc * panels.nr * 0.1), pack);
 
   const auto kernel = dtype == DType::kFloat32 ? conv_kernels().block_f32 : conv_kernels().block_f64;
   const int64_t items = units.count() * layout.panel_groups,
                 each = ceil_div(panels.count, layout.panel_groups);
+  const int64_t together = std::clamp<int64_t>(
+      kPanelBytes / std::max<int64_t>(panel_elements * static_cast<int64_t>(sizeof(T)), 1), 1, each);
   const double flops = 2.0 * j.n * j.oh * j.ow * (j.depth() + 4) * j.groups * j.fg;
   parallel_for(items, grain_for(flops / kFlopsPerNs / items), [&](int64_t begin, int64_t end) {
+    PixelList list;
     for (int64_t item = begin; item < end; ++item) {
       const int64_t part = item % layout.panel_groups, stop = std::min(panels.count, (part + 1) * each);
-      for (int64_t p = part * each; p < stop; ++p) {
-        const int64_t first = panels.first(p), f = panels.group(p) * j.fg + first;
-        const int n = static_cast<int>(std::min(panels.nr, j.fg - first));
-        for_rectangles(
-            j, units, item / layout.panel_groups,
-            [&](const ConvPixels& pixels, const ConvRuns& runs, int64_t at) {
-              kernel({pixels, runs, source + panels.group(p) * j.kc, taps, packed + p * panel_elements,
-                      bias != nullptr ? bias + f : nullptr, y + at + f, n, activation});
-            });
+      const PixelRect unit = units.rect(j, item / layout.panel_groups);
+      for (int64_t p0 = part * each; p0 < stop; p0 += together) {
+        const int64_t p1 = std::min(stop, p0 + together);
+        if (once) pack(p0 * tap_count, p1 * tap_count);
+        for_alike(j, unit, [&](const PixelRect& rect, const ConvRuns& runs) {
+          for (int64_t m = 0; m < rect.count(); m += kListPixels) {
+            list.count = 0;
+            rect.for_rows(m, std::min(rect.count(), m + kListPixels),
+                          [&](int64_t image, int64_t row, int64_t col, int64_t n) {
+                            list.add(n, source_at(j, image, row, col), j.stride_w * j.c,
+                                     j.y_base + image * j.y_image + row * j.y_row + col * j.y_col, j.y_col);
+                          });
+            for (int64_t p = p0; p < p1; ++p) {
+              const int64_t first = panels.first(p), f = panels.group(p) * j.fg + first;
+              kernel({.a = source + panels.group(p) * j.kc,
+                      .pixels = list.pixels,
+                      .outs = list.outs,
+                      .count = list.count,
+                      .runs = runs,
+                      .taps = taps,
+                      .b = packed + p * panel_elements,
+                      .bias = bias != nullptr ? bias + f : nullptr,
+                      .y = y + f,
+                      .n = static_cast<int>(std::min(panels.nr, j.fg - first)),
+                      .activation = activation});
+            }
+          }
+        });
       }
     }
   });
 }
 
-// Scratch of a weight gradient: tap offsets, partial dw and db of every block of units.
+// Whether every tap is taken by itself, with all pixels that see it: where its channels fill tiles. Else
+// pixels that see the same taps are taken together.
+bool tap_by_tap(const ConvJob& j) { return j.kc >= kDenseChannels; }
+
+PixelRect all_pixels(const ConvJob& j) { return {0, j.n, 0, j.oh, 0, j.ow}; }
+
+// body(rectangle, its runs) for disjoint rectangles of all pixels.
+template <class Body>
+void for_weight_rects(const ConvJob& j, Body body) {
+  if (tap_by_tap(j)) return body(all_pixels(j), ConvRuns{});
+  for_alike(j, all_pixels(j), body);
+}
+
+// How a weight gradient is cut, by sizes alone; its scratch: tap offsets, partial dw and db of every block of
+// pixels.
 struct WeightLayout {
-  Units units;
   Panels panels;
+  int64_t chunks = 0;
   int64_t dw_elements, filters, blocks, panel_groups;
   size_t partials_at, partial_bytes, total;
 
-  WeightLayout(const ConvJob& j, DType dtype) : units(j), panels(j, dtype) {
+  WeightLayout(const ConvJob& j, DType dtype) : panels(j, dtype) {
+    for_weight_rects(j, [&](const PixelRect& rect, const ConvRuns&) { chunks += ceil_div(rect.count(), kChunkPixels); });
     filters = j.groups * j.fg;
     dw_elements = j.depth() * filters;
     partial_bytes = align64(checked_product(j.depth() + 1, filters, 1, itemsize(dtype)));
-    blocks = std::clamp<int64_t>(kPartialBytes / static_cast<int64_t>(partial_bytes), 1, kBlocks);
-    blocks = std::min(blocks, std::max<int64_t>(units.count(), 1));
+    blocks = ceil_div(kItems, std::max<int64_t>(panels.count, 1));
+    blocks = std::clamp<int64_t>(kPartialBytes / static_cast<int64_t>(partial_bytes), 1, blocks);
+    blocks = std::min(blocks, std::max<int64_t>(chunks, 1));
     panel_groups = share_panels(panels.count, blocks);
     partials_at = align64(checked_product(j.depth(), 1, 1, sizeof(int64_t)));
     total = partials_at + (blocks > 1 ? checked_product(blocks, 1, 1, partial_bytes) : 0);
   }
 };
 
+// dw and db of some panels of filters from the chunks [first, last) of the pixels.
+template <class T>
+void weight_item(const ConvJob& j, DType dtype, const Panels& panels, int64_t p0, int64_t p1, int64_t first,
+                 int64_t last, const int64_t* taps, const T* source, const T* dy, const ConvEpilogueGrad& e, T* dw,
+                 T* db) {
+  const bool is_float = dtype == DType::kFloat32;
+  const auto pack = is_float ? conv_kernels().pack_grad_f32 : conv_kernels().pack_grad_f64;
+  const auto kernel = is_float ? conv_kernels().weight_f32 : conv_kernels().weight_f64;
+  const int64_t filters = j.groups * j.fg, tap_count = j.kh * j.kw;
+  const bool by_tap = tap_by_tap(j);
+  alignas(64) T packed[kChunkPanels * kPackedBytes / sizeof(T)];
+  const int64_t panel_elements = kPackedBytes / static_cast<int64_t>(sizeof(T));
+  const auto width = [&](int64_t p) { return static_cast<int>(std::min(panels.nr, j.fg - panels.first(p))); };
+  const Axis vertical{j.h, j.kh, j.stride_h, j.step_h, j.top},
+      horizontal{j.w, j.kw, j.stride_w, j.step_w, j.left};
+  PixelList list;
+  int64_t chunk = 0;
+  const auto run_chunk = [&](const PixelRect& rect, const ConvRuns& runs, int64_t begin, int64_t end) {
+    list.count = 0;
+    rect.for_rows(begin, end, [&](int64_t image, int64_t row, int64_t col, int64_t n) {
+      list.add(n, source_at(j, image, row, col), j.stride_w * j.c, ((image * j.oh + row) * j.ow + col) * filters,
+               filters);
+    });
+    for (int64_t p = p0; p < p1; ++p) {
+      const int64_t f = panels.filter(j, p);
+      pack({.dy = dy + f,
+            .y = e.y != nullptr ? static_cast<const T*>(e.y) + f : nullptr,
+            .dz = e.dz != nullptr ? static_cast<T*>(e.dz) + f : nullptr,
+            .outs = list.outs,
+            .count = list.count,
+            .packed = packed + (p - p0) * panel_elements,
+            .db = db != nullptr ? db + f : nullptr,
+            .n = width(p),
+            .activation = e.activation});
+    }
+    // The next chunk's source and dy, a share with every call.
+    const int64_t calls = (by_tap ? tap_count : 1) * (p1 - p0);
+    const int64_t next = std::min(end + (end - begin), rect.count());
+    const auto address = [](const T* p) { return reinterpret_cast<const char*>(p); };
+    const char *x_ahead = nullptr, *dy_ahead = nullptr;
+    int64_t x_lines = 0, dy_lines = 0, call = 0;
+    if (next > end) {
+      const auto pixel = [&](int64_t m) {
+        return source + source_at(j, m / (j.oh * j.ow), m / j.ow % j.oh, m % j.ow);
+      };
+      (void)pixel;
+      if (by_tap) {
+        x_ahead = address(pixel(end));
+        x_lines = (address(pixel(next - 1)) - x_ahead) / 64;
+        dy_ahead = address(dy + end * filters);
+        dy_lines = (next - end) * filters * static_cast<int64_t>(sizeof(T)) / 64;
+      }
+    }
+    for (int64_t tap = 0; tap < (by_tap ? tap_count : 1); ++tap) {
+      const int64_t a = tap / j.kw, b = tap % j.kw;
+      const int64_t top = by_tap ? vertical.first(a) : rect.top, bottom = by_tap ? vertical.end(a, j.oh) : rect.bottom,
+                    left = by_tap ? horizontal.first(b) : rect.left,
+                    right = by_tap ? horizontal.end(b, j.ow) : rect.right;
+      int64_t at = 0;
+      list.count = 0;
+      rect.for_rows(begin, end, [&](int64_t image, int64_t row, int64_t col, int64_t n) {
+        const int64_t from = std::max(col, left), to = std::min(col + n, right);
+        if (row >= top && row < bottom && from < to) {
+          list.add(to - from, source_at(j, image, row, from), j.stride_w * j.c, (at + from - col) * panels.nr,
+                   panels.nr);
+        }
+        at += n;
+      });
+      for (int64_t p = p0; p < p1; ++p, ++call) {
+        const int64_t lines = x_lines + dy_lines, l0 = lines * call / calls, l1 = lines * (call + 1) / calls;
+        const char* ahead = l0 < x_lines ? x_ahead + l0 * 64 : dy_ahead + (l0 - x_lines) * 64;
+        kernel({.a = source + panels.group(p) * j.kc,
+                .pixels = list.pixels,
+                .rows = list.outs,
+                .count = list.count,
+                .runs = by_tap ? ConvRuns{1, tap * j.kc, 0, j.kc} : runs,
+                .taps = taps,
+                .dense = by_tap || dense_rows(j),
+                .add = !by_tap || chunk > first,  // a tap is in one call of every chunk
+                .dz = packed + (p - p0) * panel_elements,
+                .dw = dw + panels.filter(j, p),
+                .dw_row = filters,
+                .n = width(p),
+                .ahead = ahead,
+                .ahead_end = ahead + (l1 - l0) * 64});
+      }
+    }
+  };
+  for_weight_rects(j, [&](const PixelRect& rect, const ConvRuns& runs) {
+    const int64_t chunks = ceil_div(rect.count(), kChunkPixels);
+    for (int64_t i = 0; i < chunks; ++i, ++chunk) {
+      if (chunk < first || chunk >= last) continue;
+      run_chunk(rect, runs, rect.count() * i / chunks, rect.count() * (i + 1) / chunks);
+    }
+  });
+}
+
 template <class T>
 void run_weight_job(const ConvJob& j, DType dtype, const T* source, const T* dy, T* dw,
                     const ConvEpilogueGrad& e, char* scratch) {
   T* db = static_cast<T*>(e.db);
   const WeightLayout layout(j, dtype);
-  const Units& units = layout.units;
   const Panels& panels = layout.panels;
   int64_t* taps = reinterpret_cast<int64_t*>(scratch);
   fill_taps(j, taps);
   const auto partial = [&](int64_t block) {
     return reinterpret_cast<T*>(scratch + layout.partials_at + block * layout.partial_bytes);
   };
-  const auto kernel = dtype == DType::kFloat32 ? conv_kernels().weight_f32 : conv_kernels().weight_f64;
   const int64_t each = ceil_div(panels.count, layout.panel_groups);
   const auto run_item = [&](int64_t item) {
     const int64_t block = item / layout.panel_groups, part = item % layout.panel_groups;
     T* to = layout.blocks > 1 ? partial(block) : dw;
     T* to_db = db == nullptr ? nullptr : layout.blocks > 1 ? to + layout.dw_elements : db;
-    const int64_t start = units.count() * block / layout.blocks;
-    const int64_t stop = units.count() * (block + 1) / layout.blocks;
+    const int64_t p0 = part * each, p1 = std::min(panels.count, p0 + each);
+    const int64_t first = layout.chunks * block / layout.blocks, last = layout.chunks * (block + 1) / layout.blocks;
     // Filters [begin, end) of all groups belong to this item.
-    const auto filter = [&](int64_t p) { return panels.group(p) * j.fg + panels.first(p); };
-    const int64_t last = std::min(panels.count, (part + 1) * each);
-    const int64_t begin = filter(part * each), end = last < panels.count ? filter(last) : layout.filters;
-    for (int64_t k = 0; k < j.depth(); ++k)
-      std::memset(to + k * layout.filters + begin, 0, (end - begin) * sizeof(T));
+    const int64_t begin = panels.filter(j, p0), end = p1 < panels.count ? panels.filter(j, p1) : layout.filters;
     if (to_db != nullptr) std::memset(to_db + begin, 0, (end - begin) * sizeof(T));
-    for (int64_t unit = start; unit < stop; ++unit) {
-      for (int64_t p = part * each; p < last; ++p) {
-        const int64_t f = filter(p);
-        const int n = static_cast<int>(std::min(panels.nr, j.fg - panels.first(p)));
-        for_rectangles(j, units, unit, [&](const ConvPixels& pixels, const ConvRuns& runs, int64_t at) {
-          kernel({pixels, runs, source + panels.group(p) * j.kc, taps, dy + at + f,
-                  e.y != nullptr ? static_cast<const T*>(e.y) + at + f : nullptr,
-                  e.dz != nullptr ? static_cast<T*>(e.dz) + at + f : nullptr, to + f, layout.filters,
-                  to_db != nullptr ? to_db + f : nullptr, n, e.activation});
-        });
-      }
+    if (!tap_by_tap(j) || first == last) {
+      for (int64_t k = 0; k < j.depth(); ++k)
+        std::memset(to + k * layout.filters + begin, 0, (end - begin) * sizeof(T));
+    }
+    for (int64_t p = p0; p < p1; p += kChunkPanels) {
+      weight_item(j, dtype, panels, p, std::min(p1, p + kChunkPanels), first, last, taps, source, dy, e, to, to_db);
     }
   };
   const int64_t items = layout.blocks * layout.panel_groups;
