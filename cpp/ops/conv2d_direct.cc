@@ -21,13 +21,17 @@ namespace {
 
 constexpr int64_t kItems = 16;              // enough to keep cores busy; fewer where the problem is small
 constexpr int64_t kUnitPixels = 56;         // at least
-static const int64_t kUnitBytes = getenv("UB") ? atoi(getenv("UB")) << 10 : 1 << 20;     // of the source, read again for every panel: in L2
+constexpr int64_t kTileImages = 8;          // to fill the tiles of one border position
+constexpr int64_t kUnitBytes = 1 << 20;     // of the source, read again for every panel: in L2
 constexpr int64_t kPanelBytes = 256 << 10;  // of panels that go over some pixels one after the other
 constexpr int64_t kPackAhead = 16;          // rows of filters
-constexpr int64_t kListPixels = 252;        // of one kernel call: whole tiles
-constexpr int64_t kChunkPixels = 256, kChunkPanels = 4;  // of dz, packed on a thread's stack
-constexpr int64_t kPackedBytes = 32 << 10;               // of one panel
-constexpr int64_t kDenseChannels = 14, kDenseRun = 8;    // neighbouring products that fill tiles
+constexpr int64_t kListPixels = 252, kFewPixels = 112;  // of one kernel call: whole tiles
+constexpr int64_t kChunkPixels = 256;                   // of dz, some panels of it packed on a thread's stack
+constexpr int64_t kPackedBytes = 128 << 10;
+constexpr int64_t kDenseChannels = 14, kDenseRun = 14;  // neighbouring products that fill tiles
+constexpr int64_t kItemProducts = 1 << 20;              // least of a weight gradient's item
+constexpr int64_t kBlockPixels = 1024;                  // whose products are worth a partial weight gradient
+constexpr int64_t kPartDepth = 256;                     // products that are worth packing dz once more
 constexpr int64_t kPartialBytes = 8 << 20;  // of partial weight gradients together, if there is more than one
 constexpr double kFlopsPerNs = 60;
 
@@ -62,18 +66,27 @@ struct PixelRect {
 };
 
 // How the output pixels are cut into units of work of `images` x `rows` full rows, by problem size alone:
-// whole images where possible, since a border position of one image fills no tile.
+// where there is padding, of several images, since a border position of one fills no tile.
 struct Units {
   int64_t images, rows, image_units, row_units;
 
   Units(const ConvJob& j, int64_t panels, int64_t item_bytes) {
     const int64_t most = std::max<int64_t>(j.n * j.oh * j.ow / kUnitPixels, 1);
-    const int64_t wanted = std::clamp<int64_t>(std::max(ceil_div(kItems, std::max<int64_t>(panels, 1)),
-                                                        ceil_div(j.n * j.h * j.w * j.c * item_bytes, kUnitBytes)),
-                                               1, most);
-    images = std::max<int64_t>(ceil_div(j.n, wanted), 1);
+    const int64_t wanted =
+        std::clamp<int64_t>(std::max(ceil_div(kItems, std::max<int64_t>(panels, 1)),
+                                     ceil_div(j.n * j.h * j.w * j.c * item_bytes, kUnitBytes)),
+                            1, most);
+    const bool inside = j.top >= 0 && j.left >= 0 &&
+                        j.top + (j.oh - 1) * j.stride_h + (j.kh - 1) * j.step_h < j.h &&
+                        j.left + (j.ow - 1) * j.stride_w + (j.kw - 1) * j.step_w < j.w;
+    const int64_t n = std::max<int64_t>(j.n, 1);
+    const int64_t tile_images =
+        std::clamp<int64_t>(kUnitBytes / (j.h * j.w * j.c * item_bytes), 1, kTileImages);
+    image_units = ceil_div(n, std::max(ceil_div(n, wanted), inside ? 1 : std::min(n, tile_images)));
+    images = ceil_div(n, image_units);
     image_units = ceil_div(j.n, images);
-    row_units = std::clamp<int64_t>(wanted / std::max<int64_t>(image_units, 1), 1, std::max<int64_t>(j.oh, 1));
+    row_units = std::clamp<int64_t>(ceil_div(wanted, std::max<int64_t>(image_units, 1)), 1,
+                                    std::max<int64_t>(j.oh, 1));
     rows = std::max<int64_t>(ceil_div(j.oh, row_units), 1);
     row_units = ceil_div(j.oh, rows);
   }
@@ -113,6 +126,10 @@ struct Axis {
   }
   Span span(int64_t begin, int64_t limit) const {
     Span s{begin, begin + 1, low(begin), high(begin)};
+    if (s.low == 0 && s.high == taps) {  // up to the last that sees all
+      s.end = std::clamp((size - 1 - start - (taps - 1) * step) / stride + 1, s.end, limit);
+      return s;
+    }
     while (s.end < limit && low(s.end) == s.low && high(s.end) == s.high) ++s.end;
     return s;
   }
@@ -151,15 +168,15 @@ int64_t source_at(const ConvJob& j, int64_t image, int64_t row, int64_t col) {
 
 // Offsets of some pixels in the source and elsewhere.
 struct PixelList {
-  int64_t count = 0, pixels[kChunkPixels], outs[kChunkPixels];
+  int64_t count = 0, pixels[kChunkPixels + kConvAhead] = {}, outs[kChunkPixels];
 
   void add(int64_t n, int64_t pixel, int64_t pixel_step, int64_t out, int64_t out_step) {
-    int64_t *p = pixels + count, *o = outs + count;
-    for (int64_t i = 0; i < n; ++i) {
-      p[i] = pixel + i * pixel_step;
-      o[i] = out + i * out_step;
-    }
+    fill(pixels + count, n, pixel, pixel_step);
+    fill(outs + count, n, out, out_step);
     count += n;
+  }
+  static void fill(int64_t* to, int64_t n, int64_t first, int64_t step) {
+    for (int64_t i = 0; i < n; ++i, first += step) to[i] = first;
   }
 };
 
@@ -176,7 +193,8 @@ struct Panels {
 
 // Panel p, tap (a, b): b[k][nr] = w[a, b, k, first + 0..nr), zeros past the group's last filter.
 template <class T>
-void pack_tap(const ConvJob& j, DType dtype, const Panels& panels, int64_t panel, int64_t tap, const T* w, T* to) {
+void pack_tap(const ConvJob& j, DType dtype, const Panels& panels, int64_t panel, int64_t tap, const T* w,
+              T* to) {
   const int64_t first = panels.first(panel);
   const T* from = w + j.w_base + tap / j.kw * j.w_kh + tap % j.kw * j.w_kw + panels.group(panel) * j.w_group +
                   first * j.w_f;
@@ -192,10 +210,10 @@ void pack_tap(const ConvJob& j, DType dtype, const Panels& panels, int64_t panel
   gemm_kernels_of(dtype).pack({from, to, std::min(panels.nr, j.fg - first), j.kc, j.w_f, j.w_k, nr, nr});
 }
 
-// Groups of panels: shared out only where units alone are too few to keep cores busy.
-int64_t share_panels(int64_t panels, int64_t units) {
+// Groups of panels: shared out only where units alone are fewer than the items wanted.
+int64_t share_panels(int64_t panels, int64_t units, int64_t items) {
   const int64_t groups =
-      std::clamp<int64_t>(ceil_div(kItems, std::max<int64_t>(units, 1)), 1, std::max<int64_t>(panels, 1));
+      std::clamp<int64_t>(ceil_div(items, std::max<int64_t>(units, 1)), 1, std::max<int64_t>(panels, 1));
   return ceil_div(panels, ceil_div(panels, groups));
 }
 
@@ -208,7 +226,7 @@ struct JobLayout {
 
   JobLayout(const ConvJob& j, DType dtype)
       : panels(j, dtype), units(j, panels.count, static_cast<int64_t>(itemsize(dtype))) {
-    panel_groups = share_panels(panels.count, units.count());
+    panel_groups = share_panels(panels.count, units.count(), kItems);
     panels_at = align64(checked_product(j.depth(), 1, 1, sizeof(int64_t)));
     total = panels_at + checked_product(j.depth(), panels.count, panels.nr, itemsize(dtype));
   }
@@ -238,6 +256,8 @@ void run_job(const ConvJob& j, DType dtype, const T* source, const T* w, const T
                 each = ceil_div(panels.count, layout.panel_groups);
   const int64_t together = std::clamp<int64_t>(
       kPanelBytes / std::max<int64_t>(panel_elements * static_cast<int64_t>(sizeof(T)), 1), 1, each);
+  const bool streams = tap_count == 1;  // each element of the source counts once
+  const int64_t step = streams && together > 1 ? kFewPixels : kListPixels;
   const double flops = 2.0 * j.n * j.oh * j.ow * (j.depth() + 4) * j.groups * j.fg;
   parallel_for(items, grain_for(flops / kFlopsPerNs / items), [&](int64_t begin, int64_t end) {
     PixelList list;
@@ -248,9 +268,9 @@ void run_job(const ConvJob& j, DType dtype, const T* source, const T* w, const T
         const int64_t p1 = std::min(stop, p0 + together);
         if (once) pack(p0 * tap_count, p1 * tap_count);
         for_alike(j, unit, [&](const PixelRect& rect, const ConvRuns& runs) {
-          for (int64_t m = 0; m < rect.count(); m += kListPixels) {
+          for (int64_t m = 0; m < rect.count(); m += step) {
             list.count = 0;
-            rect.for_rows(m, std::min(rect.count(), m + kListPixels),
+            rect.for_rows(m, std::min(rect.count(), m + step),
                           [&](int64_t image, int64_t row, int64_t col, int64_t n) {
                             list.add(n, source_at(j, image, row, col), j.stride_w * j.c,
                                      j.y_base + image * j.y_image + row * j.y_row + col * j.y_col, j.y_col);
@@ -267,6 +287,7 @@ void run_job(const ConvJob& j, DType dtype, const T* source, const T* w, const T
                       .bias = bias != nullptr ? bias + f : nullptr,
                       .y = y + f,
                       .n = static_cast<int>(std::min(panels.nr, j.fg - first)),
+                      .stream = streams && p == p0,
                       .activation = activation});
             }
           }
@@ -294,45 +315,53 @@ void for_weight_rects(const ConvJob& j, Body body) {
 struct WeightLayout {
   Panels panels;
   int64_t chunks = 0;
-  int64_t dw_elements, filters, blocks, panel_groups;
+  int64_t dw_elements, filters, together, blocks, parts, panel_groups;
   size_t partials_at, partial_bytes, total;
 
   WeightLayout(const ConvJob& j, DType dtype) : panels(j, dtype) {
-    for_weight_rects(j, [&](const PixelRect& rect, const ConvRuns&) { chunks += ceil_div(rect.count(), kChunkPixels); });
+    for_weight_rects(
+        j, [&](const PixelRect& rect, const ConvRuns&) { chunks += ceil_div(rect.count(), kChunkPixels); });
     filters = j.groups * j.fg;
     dw_elements = j.depth() * filters;
     partial_bytes = align64(checked_product(j.depth() + 1, filters, 1, itemsize(dtype)));
-    blocks = ceil_div(kItems, std::max<int64_t>(panels.count, 1));
-    blocks = std::clamp<int64_t>(kPartialBytes / static_cast<int64_t>(partial_bytes), 1, blocks);
-    blocks = std::min(blocks, std::max<int64_t>(chunks, 1));
-    panel_groups = share_panels(panels.count, blocks);
+    together = kPackedBytes / static_cast<int64_t>(itemsize(dtype)) / (kChunkPixels * panels.nr);
+    const int64_t groups = std::max<int64_t>(ceil_div(panels.count, together), 1);
+    const int64_t items = std::clamp<int64_t>(j.n * j.oh * j.ow * dw_elements / kItemProducts, 1, kItems);
+    blocks = std::min({ceil_div(items, groups), kPartialBytes / static_cast<int64_t>(partial_bytes),
+                       j.n * j.oh * j.ow / kBlockPixels, chunks});
+    blocks = std::max<int64_t>(blocks, 1);
+    parts =
+        tap_by_tap(j) ? std::clamp<int64_t>(j.depth() / kPartDepth, 1, ceil_div(items, groups * blocks)) : 1;
+    panel_groups = std::max(share_panels(panels.count, blocks * parts, items), groups);
     partials_at = align64(checked_product(j.depth(), 1, 1, sizeof(int64_t)));
     total = partials_at + (blocks > 1 ? checked_product(blocks, 1, 1, partial_bytes) : 0);
   }
 };
 
-// dw and db of some panels of filters from the chunks [first, last) of the pixels.
+// dw [k0, k1) and db of the panels [p0, p1) of filters from the chunks [first, last) of the pixels.
 template <class T>
 void weight_item(const ConvJob& j, DType dtype, const Panels& panels, int64_t p0, int64_t p1, int64_t first,
-                 int64_t last, const int64_t* taps, const T* source, const T* dy, const ConvEpilogueGrad& e, T* dw,
-                 T* db) {
+                 int64_t last, int64_t k0, int64_t k1, const int64_t* taps, const T* source, const T* dy,
+                 const ConvEpilogueGrad& e, T* dw, T* db) {
   const bool is_float = dtype == DType::kFloat32;
   const auto pack = is_float ? conv_kernels().pack_grad_f32 : conv_kernels().pack_grad_f64;
   const auto kernel = is_float ? conv_kernels().weight_f32 : conv_kernels().weight_f64;
-  const int64_t filters = j.groups * j.fg, tap_count = j.kh * j.kw;
+  const int64_t filters = j.groups * j.fg;
   const bool by_tap = tap_by_tap(j);
-  alignas(64) T packed[kChunkPanels * kPackedBytes / sizeof(T)];
-  const int64_t panel_elements = kPackedBytes / static_cast<int64_t>(sizeof(T));
+  alignas(64) T packed[kPackedBytes / sizeof(T)];
+  const int64_t panel_elements = kChunkPixels * panels.nr;
   const auto width = [&](int64_t p) { return static_cast<int>(std::min(panels.nr, j.fg - panels.first(p))); };
   const Axis vertical{j.h, j.kh, j.stride_h, j.step_h, j.top},
       horizontal{j.w, j.kw, j.stride_w, j.step_w, j.left};
   PixelList list;
+  int64_t in_order[kChunkPixels];
+  PixelList::fill(in_order, kChunkPixels, 0, panels.nr);
   int64_t chunk = 0;
   const auto run_chunk = [&](const PixelRect& rect, const ConvRuns& runs, int64_t begin, int64_t end) {
-    list.count = 0;
+    int64_t *out = list.outs, at = 0;
     rect.for_rows(begin, end, [&](int64_t image, int64_t row, int64_t col, int64_t n) {
-      list.add(n, source_at(j, image, row, col), j.stride_w * j.c, ((image * j.oh + row) * j.ow + col) * filters,
-               filters);
+      PixelList::fill(out, n, ((image * j.oh + row) * j.ow + col) * filters, filters);
+      out += n;
     });
     for (int64_t p = p0; p < p1; ++p) {
       const int64_t f = panels.filter(j, p);
@@ -340,62 +369,46 @@ void weight_item(const ConvJob& j, DType dtype, const Panels& panels, int64_t p0
             .y = e.y != nullptr ? static_cast<const T*>(e.y) + f : nullptr,
             .dz = e.dz != nullptr ? static_cast<T*>(e.dz) + f : nullptr,
             .outs = list.outs,
-            .count = list.count,
+            .count = end - begin,
             .packed = packed + (p - p0) * panel_elements,
             .db = db != nullptr ? db + f : nullptr,
             .n = width(p),
             .activation = e.activation});
     }
-    // The next chunk's source and dy, a share with every call.
-    const int64_t calls = (by_tap ? tap_count : 1) * (p1 - p0);
-    const int64_t next = std::min(end + (end - begin), rect.count());
-    const auto address = [](const T* p) { return reinterpret_cast<const char*>(p); };
-    const char *x_ahead = nullptr, *dy_ahead = nullptr;
-    int64_t x_lines = 0, dy_lines = 0, call = 0;
-    if (next > end) {
-      const auto pixel = [&](int64_t m) {
-        return source + source_at(j, m / (j.oh * j.ow), m / j.ow % j.oh, m % j.ow);
-      };
-      (void)pixel;
-      if (by_tap) {
-        x_ahead = address(pixel(end));
-        x_lines = (address(pixel(next - 1)) - x_ahead) / 64;
-        dy_ahead = address(dy + end * filters);
-        dy_lines = (next - end) * filters * static_cast<int64_t>(sizeof(T)) / 64;
-      }
-    }
-    for (int64_t tap = 0; tap < (by_tap ? tap_count : 1); ++tap) {
+    for (int64_t tap = by_tap ? k0 / j.kc : 0; tap < (by_tap ? ceil_div(k1, j.kc) : 1); ++tap) {
+      const int64_t k = std::max(tap * j.kc, k0), k_end = std::min((tap + 1) * j.kc, k1);
       const int64_t a = tap / j.kw, b = tap % j.kw;
-      const int64_t top = by_tap ? vertical.first(a) : rect.top, bottom = by_tap ? vertical.end(a, j.oh) : rect.bottom,
+      const int64_t top = by_tap ? vertical.first(a) : rect.top,
+                    bottom = by_tap ? vertical.end(a, j.oh) : rect.bottom,
                     left = by_tap ? horizontal.first(b) : rect.left,
                     right = by_tap ? horizontal.end(b, j.ow) : rect.right;
-      int64_t at = 0;
-      list.count = 0;
+      list.count = at = 0;
       rect.for_rows(begin, end, [&](int64_t image, int64_t row, int64_t col, int64_t n) {
         const int64_t from = std::max(col, left), to = std::min(col + n, right);
         if (row >= top && row < bottom && from < to) {
-          list.add(to - from, source_at(j, image, row, from), j.stride_w * j.c, (at + from - col) * panels.nr,
-                   panels.nr);
+          PixelList::fill(list.pixels + list.count, to - from, source_at(j, image, row, from),
+                          j.stride_w * j.c);
+          if (by_tap) {
+            PixelList::fill(list.outs + list.count, to - from, (at + from - col) * panels.nr, panels.nr);
+          }
+          list.count += to - from;
         }
         at += n;
       });
-      for (int64_t p = p0; p < p1; ++p, ++call) {
-        const int64_t lines = x_lines + dy_lines, l0 = lines * call / calls, l1 = lines * (call + 1) / calls;
-        const char* ahead = l0 < x_lines ? x_ahead + l0 * 64 : dy_ahead + (l0 - x_lines) * 64;
+      for (int64_t p = p0; p < p1; ++p) {
         kernel({.a = source + panels.group(p) * j.kc,
                 .pixels = list.pixels,
-                .rows = list.outs,
+                .rows = by_tap ? list.outs : in_order,
                 .count = list.count,
-                .runs = by_tap ? ConvRuns{1, tap * j.kc, 0, j.kc} : runs,
+                .in_order = list.count == end - begin,
+                .runs = by_tap ? ConvRuns{1, k, 0, k_end - k} : runs,
                 .taps = taps,
                 .dense = by_tap || dense_rows(j),
                 .add = !by_tap || chunk > first,  // a tap is in one call of every chunk
                 .dz = packed + (p - p0) * panel_elements,
                 .dw = dw + panels.filter(j, p),
                 .dw_row = filters,
-                .n = width(p),
-                .ahead = ahead,
-                .ahead_end = ahead + (l1 - l0) * 64});
+                .n = width(p)});
       }
     }
   };
@@ -421,23 +434,30 @@ void run_weight_job(const ConvJob& j, DType dtype, const T* source, const T* dy,
   };
   const int64_t each = ceil_div(panels.count, layout.panel_groups);
   const auto run_item = [&](int64_t item) {
-    const int64_t block = item / layout.panel_groups, part = item % layout.panel_groups;
+    const int64_t group = item % layout.panel_groups, part = item / layout.panel_groups % layout.parts,
+                  block = item / layout.panel_groups / layout.parts;
+    const int64_t k0 = j.depth() * part / layout.parts, k1 = j.depth() * (part + 1) / layout.parts;
     T* to = layout.blocks > 1 ? partial(block) : dw;
-    T* to_db = db == nullptr ? nullptr : layout.blocks > 1 ? to + layout.dw_elements : db;
-    const int64_t p0 = part * each, p1 = std::min(panels.count, p0 + each);
-    const int64_t first = layout.chunks * block / layout.blocks, last = layout.chunks * (block + 1) / layout.blocks;
+    T* to_db = db == nullptr || part > 0 ? nullptr : layout.blocks > 1 ? to + layout.dw_elements : db;
+    const int64_t p0 = group * each, p1 = std::min(panels.count, p0 + each);
+    ConvEpilogueGrad epilogue = e;
+    if (part > 0) epilogue.dz = nullptr;
+    const int64_t first = layout.chunks * block / layout.blocks,
+                  last = layout.chunks * (block + 1) / layout.blocks;
     // Filters [begin, end) of all groups belong to this item.
-    const int64_t begin = panels.filter(j, p0), end = p1 < panels.count ? panels.filter(j, p1) : layout.filters;
+    const int64_t begin = panels.filter(j, p0),
+                  end = p1 < panels.count ? panels.filter(j, p1) : layout.filters;
     if (to_db != nullptr) std::memset(to_db + begin, 0, (end - begin) * sizeof(T));
     if (!tap_by_tap(j) || first == last) {
-      for (int64_t k = 0; k < j.depth(); ++k)
+      for (int64_t k = k0; k < k1; ++k)
         std::memset(to + k * layout.filters + begin, 0, (end - begin) * sizeof(T));
     }
-    for (int64_t p = p0; p < p1; p += kChunkPanels) {
-      weight_item(j, dtype, panels, p, std::min(p1, p + kChunkPanels), first, last, taps, source, dy, e, to, to_db);
+    for (int64_t p = p0; p < p1; p += layout.together) {
+      weight_item(j, dtype, panels, p, std::min(p1, p + layout.together), first, last, k0, k1, taps, source,
+                  dy, epilogue, to, to_db);
     }
   };
-  const int64_t items = layout.blocks * layout.panel_groups;
+  const int64_t items = layout.blocks * layout.parts * layout.panel_groups;
   const double flops = 2.0 * j.n * j.oh * j.ow * layout.dw_elements;
   parallel_for(items, grain_for(flops / kFlopsPerNs / items), [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) run_item(item);

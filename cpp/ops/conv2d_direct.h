@@ -63,7 +63,7 @@ struct ConvRuns {
 // Pixels that see the same taps, and one panel of filters.
 struct ConvBlock {
   const void* a;          // source, from the group's first channel
-  const int64_t* pixels;  // [count] source offset of each at tap 0, maybe negative
+  const int64_t* pixels;  // [count + 1] source offset of each at tap 0, maybe negative; past the last any
   const int64_t* outs;    // [count] where its filters begin in y
   int64_t count;
   ConvRuns runs;
@@ -72,8 +72,12 @@ struct ConvBlock {
   const void* bias;     // [n] or null
   void* y;              // the panel's first filter
   int n;                // filters in the panel, 1..nr
+  bool stream;          // whether to ask for the next pixels' source beside the products
   Activation activation;
 };
+
+// Pixels that memory is asked for ahead; past the last one their offsets may be any inside of it.
+inline constexpr int kConvAhead = 12;
 
 // dz = dy * f'(y) of some pixels, packed [count][nr]; db gets its sums.
 struct ConvGradPack {
@@ -90,9 +94,10 @@ struct ConvGradPack {
 // Pixels and the products that all of them take part in.
 struct ConvWeightBlock {
   const void* a;          // source, from the group's first channel
-  const int64_t* pixels;  // [count] source offset of each at tap 0, maybe negative
+  const int64_t* pixels;  // [count + kConvAhead] source offset of each at tap 0, maybe negative
   const int64_t* rows;    // [count] where its dz is in `dz`, in elements
   int64_t count;          // may be 0: nothing is added
+  bool in_order;          // rows[i] is i nr
   ConvRuns runs;
   const int64_t* taps;  // [k] tap offsets
   bool dense;           // the products of a run are neighbours in the source
@@ -101,7 +106,6 @@ struct ConvWeightBlock {
   void* dw;  // [k][n], rows dw_row apart
   int64_t dw_row;
   int n;
-  const char *ahead, *ahead_end;  // lines to ask for beside the products: what the next pixels will need
 };
 
 struct ConvKernels {

@@ -36,9 +36,9 @@ struct TileRows {
 };
 
 // acc[i][v] += sum_k a[rows[i] + steps[k]] * b[k][v]
-template <class T, int NV, int MR, bool kEven>
+template <class T, int NV, int MR, bool kEven, bool kStream>
 LAMINA_INLINE void multiply(const T* a, const TileRows<T, MR, kEven>& tile, const int64_t* steps,
-                            int64_t depth, const T* b, Vec<T> (&acc)[MR][NV]) {
+                            int64_t depth, const T* b, const T* later, Vec<T> (&acc)[MR][NV]) {
   constexpr int kLanes = Vec<T>::kLanes;
   const int64_t s1 = tile.step, s3 = 3 * s1, s5 = 5 * s1, s10 = 10 * s1;
   if constexpr (kEven) a += tile.rows[0];
@@ -47,6 +47,10 @@ LAMINA_INLINE void multiply(const T* a, const TileRows<T, MR, kEven>& tile, cons
     asm("" : "+r"(p));  // one register: else every row gets an addition of its own
     const T *p5 = p + s5, *p10 = p + s10;
     if constexpr (kEven) asm("" : "+r"(p5), "+r"(p10));
+    if constexpr (kStream) {
+      prefetch(later);
+      later += 64 / sizeof(T);
+    }
     Vec<T> bk[NV];
 #pragma GCC unroll 2
     for (int v = 0; v < NV; ++v) bk[v] = Vec<T>::load(b + v * kLanes);
@@ -69,7 +73,7 @@ LAMINA_INLINE void multiply(const T* a, const TileRows<T, MR, kEven>& tile, cons
 }
 
 // `count` = MR or MR - 1 pixels.
-template <class T, int NV, int MR, bool kEven>
+template <class T, int NV, int MR, bool kEven, bool kStream = false>
 void pixel_tile(const ConvBlock& s, int64_t first, int count) {
   constexpr int kLanes = Vec<T>::kLanes;
   const T* bias = static_cast<const T*>(s.bias);
@@ -77,14 +81,12 @@ void pixel_tile(const ConvBlock& s, int64_t first, int count) {
   const int64_t* outs = s.outs + first;
   const int last = s.n - (NV - 1) * kLanes;  // lanes of the last vector
   const TileRows<T, MR, kEven> rows(s.pixels + first, count);
-  for (int i = 0; i < count; ++i) {
-    for (int v = 0; v < NV; ++v) __builtin_prefetch(y + outs[i] + v * kLanes, 1, 3);
-  }
+  const T* later = kStream ? static_cast<const T*>(s.a) + s.pixels[first + MR] : nullptr;
   Vec<T> acc[MR][NV];
   for (int64_t r = 0; r < s.runs.count; ++r) {
     const int64_t k = s.runs.first + r * s.runs.step;
-    multiply<T, NV, MR, kEven>(static_cast<const T*>(s.a), rows, s.taps + k, s.runs.length,
-                               static_cast<const T*>(s.b) + k * kNv * kLanes, acc);
+    multiply<T, NV, MR, kEven, kStream>(static_cast<const T*>(s.a), rows, s.taps + k, s.runs.length,
+                                        static_cast<const T*>(s.b) + k * kNv * kLanes, later, acc);
   }
   Vec<T> add[NV];
   for (int v = 0; v < NV; ++v) {
@@ -130,11 +132,22 @@ LAMINA_INLINE void pixels_left(const ConvBlock& s, int64_t first, int left) {
 
 LAMINA_INLINE bool evenly_spaced(const int64_t* pixels, int n) {
   const int64_t step = pixels[1] - pixels[0];
-  if (pixels[n - 1] - pixels[0] != (n - 1) * step) return false;
-  for (int i = 2; i < n; ++i) {
-    if (pixels[i] - pixels[i - 1] != step) return false;
+  int64_t off = 0;
+  for (int i = 2; i < n; ++i) off |= (pixels[i] - pixels[i - 1]) ^ step;
+  return off == 0;
+}
+
+template <class T, int NV>
+LAMINA_INLINE void full_tile(const ConvBlock& s, int64_t i) {
+  constexpr int kMost = kMr<NV>;
+  if constexpr (kMost > 9) {
+    if (evenly_spaced(s.pixels + i, kMost)) {
+      if (s.stream) return pixel_tile<T, NV, kMost, true, true>(s, i, kMost);
+      return pixel_tile<T, NV, kMost, true, false>(s, i, kMost);
+    }
   }
-  return true;
+  if (s.stream) return pixel_tile<T, NV, kMost, false, true>(s, i, kMost);
+  pixel_tile<T, NV, kMost, false, false>(s, i, kMost);
 }
 
 template <class T, int NV>
@@ -148,14 +161,7 @@ void block(const ConvBlock& s) {
       i += n;
       continue;
     }
-    if constexpr (kMost > 9) {
-      if (evenly_spaced(s.pixels + i, kMost)) {
-        pixel_tile<T, NV, kMost, true>(s, i, kMost);
-        i += kMost;
-        continue;
-      }
-    }
-    pixel_tile<T, NV, kMost, false>(s, i, kMost);
+    full_tile<T, NV>(s, i);
     i += kMost;
   }
 }
@@ -163,12 +169,14 @@ void block(const ConvBlock& s) {
 template <class T, int NV>
 void pack_grad(const ConvGradPack& s) {
   constexpr int kLanes = Vec<T>::kLanes;
-  const T *dy = static_cast<const T*>(s.dy), *y = static_cast<const T*>(s.y);
-  T *db = static_cast<T*>(s.db), *dz = static_cast<T*>(s.dz), *packed = static_cast<T*>(s.packed);
+  T* db = static_cast<T*>(s.db);
   const int last = s.n - (NV - 1) * kLanes;
   Vec<T> sum[NV];
-  with_activation(s.activation, [&](auto f) {
+  const auto run = [&](auto f, int last) __attribute__((always_inline)) {
+    const T *dy = static_cast<const T*>(s.dy), *y = static_cast<const T*>(s.y);
+    T *dz = static_cast<T*>(s.dz), *packed = static_cast<T*>(s.packed);
     for (int64_t i = 0; i < s.count; ++i) {
+#pragma GCC unroll 2
       for (int v = 0; v < NV; ++v) {
         const int lanes = v + 1 < NV ? kLanes : last;
         const int64_t at = s.outs[i] + v * kLanes;
@@ -181,6 +189,12 @@ void pack_grad(const ConvGradPack& s) {
         sum[v] += d;
       }
     }
+  };
+  with_activation(s.activation, [&](auto f) {
+    if constexpr (f.value == Activation::none || f.value == Activation::relu) {
+      if (last == kLanes) return run(f, kLanes);
+    }
+    run(f, last);
   });
   for (int v = 0; db != nullptr && v < NV; ++v) {
     const int lanes = v + 1 < NV ? kLanes : last;
@@ -189,8 +203,8 @@ void pack_grad(const ConvGradPack& s) {
 }
 
 // dw[k][f] (+)= sum_m a[pixels[m] + taps[k]] dz[rows[m] + f] for `count` <= MR products k; dense: from k on.
-template <class T, int NV, int MR, bool kDense>
-void weight_tile(const ConvWeightBlock& s, const int64_t* k, int count, const char*& ahead) {
+template <class T, int NV, int MR, bool kDense, bool kInOrder = false>
+void weight_tile(const ConvWeightBlock& s, const int64_t* k, int count) {
   constexpr int kLanes = Vec<T>::kLanes;
   const int last = s.n - (NV - 1) * kLanes;
   const T* a = static_cast<const T*>(s.a) + (kDense ? s.taps[k[0]] : 0);
@@ -209,14 +223,15 @@ void weight_tile(const ConvWeightBlock& s, const int64_t* k, int count, const ch
   const int over = kDense && count < MR ? 1 : 0;
   Vec<T> acc[MR][NV];
   const int64_t *pixels = s.pixels, *rows = s.rows;
-  const char* line = ahead;
-  const int64_t line_step = ahead < s.ahead_end ? 64 : 0;
   for (int64_t m = 0; m < s.count; ++m) {
     const T* p = a + pixels[m];
-    const T* b = dz + rows[m];
-    asm("" : "+r"(p), "+r"(b));  // one register each: else every row gets an addition of its own
-    __builtin_prefetch(line, 0, 2);
-    line += line_step;
+    const T* b = dz + (kInOrder ? m * kNv * kLanes : rows[m]);
+    asm("" : "+r"(p), "+r"(b));        // one register each: else every row gets an addition of its own
+    if constexpr (kDense && MR > 6) {  // of fewer each takes longer than the products
+      const T* later = a + pixels[m + kConvAhead];
+      prefetch(later);
+      prefetch(later + MR - 1);  // mostly in another line
+    }
     Vec<T> bm[NV];
 #pragma GCC unroll 2
     for (int v = 0; v < NV; ++v) bm[v] = Vec<T>::load(b + v * kLanes);
@@ -227,7 +242,6 @@ void weight_tile(const ConvWeightBlock& s, const int64_t* k, int count, const ch
       for (int v = 0; v < NV; ++v) acc[i][v] = fma(x, bm[v], acc[i][v]);
     }
   }
-  ahead = line;
   const auto store = [&](bool add, int last) __attribute__((always_inline)) {
 #pragma GCC unroll 14
     for (int i = 0; i < MR; ++i) {
@@ -246,20 +260,25 @@ void weight_tile(const ConvWeightBlock& s, const int64_t* k, int count, const ch
 
 // The products k .. k + left of a run, left < MR + 2, in one tile.
 template <class T, int NV, int MR>
-LAMINA_INLINE void weight_rest(const ConvWeightBlock& s, int64_t k, int left, const char*& ahead) {
-  if (left >= MR - 1) return weight_tile<T, NV, MR, true>(s, &k, left, ahead);
-  if constexpr (MR > 2) weight_rest<T, NV, MR - 2>(s, k, left, ahead);
+LAMINA_INLINE void weight_rest(const ConvWeightBlock& s, int64_t k, int left) {
+  if (left >= MR - 1) return weight_tile<T, NV, MR, true>(s, &k, left);
+  if constexpr (MR > 2) weight_rest<T, NV, MR - 2>(s, k, left);
 }
 
 template <class T, int NV>
 void weight_dense(const ConvWeightBlock& s) {
   constexpr int kMost = kMrDense<NV>;
-  const char* ahead = s.ahead;
   for (int64_t r = 0; r < s.runs.count; ++r) {
     int64_t k = s.runs.first + r * s.runs.step;
     const int64_t end = k + s.runs.length;
-    for (; end - k >= kMost; k += kMost) weight_tile<T, NV, kMost, true>(s, &k, kMost, ahead);
-    if (k < end) weight_rest<T, NV, kMost>(s, k, static_cast<int>(end - k), ahead);
+    for (; end - k >= kMost; k += kMost) {
+      if (s.in_order) {
+        weight_tile<T, NV, kMost, true, true>(s, &k, kMost);
+      } else {
+        weight_tile<T, NV, kMost, true, false>(s, &k, kMost);
+      }
+    }
+    if (k < end) weight_rest<T, NV, kMost>(s, k, static_cast<int>(end - k));
   }
 }
 
@@ -267,7 +286,6 @@ void weight_dense(const ConvWeightBlock& s) {
 template <class T, int NV>
 void weight_sparse(const ConvWeightBlock& s) {
   int64_t k[kMr<NV>];
-  const char* ahead = s.ahead;
   const int64_t depth = s.runs.count * s.runs.length;
   int64_t run = 0, at = 0;
   for (int64_t j = 0; j < depth;) {
@@ -280,9 +298,9 @@ void weight_sparse(const ConvWeightBlock& s) {
     }
     j += count;
     if (count > kMrSmall) {
-      weight_tile<T, NV, kMr<NV>, false>(s, k, count, ahead);
+      weight_tile<T, NV, kMr<NV>, false>(s, k, count);
     } else {
-      weight_tile<T, NV, kMrSmall, false>(s, k, count, ahead);
+      weight_tile<T, NV, kMrSmall, false>(s, k, count);
     }
   }
 }
@@ -305,7 +323,8 @@ void any_weight(const ConvWeightBlock& s) {
 
 namespace LAMINA_ROW {
 extern const ConvKernels conv_kernels;
-const ConvKernels conv_kernels = {kNv * VecF::kLanes, kNv* VecD::kLanes, any_block<float>,
-                                  any_block<double>,  any_pack_grad<float>, any_pack_grad<double>, any_weight<float>, any_weight<double>};
+const ConvKernels conv_kernels = {kNv * VecF::kLanes, kNv* VecD::kLanes,    any_block<float>,
+                                  any_block<double>,  any_pack_grad<float>, any_pack_grad<double>,
+                                  any_weight<float>,  any_weight<double>};
 }  // namespace LAMINA_ROW
 }  // namespace lamina
