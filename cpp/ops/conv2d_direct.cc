@@ -3,11 +3,10 @@
 #include <algorithm>
 #include <cstring>
 
-#include "base/dtype.h"
 #include "base/error.h"
 #include "base/parallel.h"
-#include "base/rounding.h"
 #include "ops/conv2d_depthwise.h"
+#include "ops/conv2d_direct_pixels.h"
 #include "ops/conv2d_planar.h"
 #include "ops/conv2d_split.h"
 #include "ops/dispatch.h"
@@ -17,23 +16,9 @@ namespace lamina {
 
 LAMINA_KERNELS(ConvKernels, conv_kernels)
 
-namespace {
+namespace conv_direct {
 
-constexpr int64_t kItems = 16;              // enough to keep cores busy; fewer where the problem is small
-constexpr int64_t kUnitPixels = 56;         // at least
-constexpr int64_t kTileImages = 8;          // to fill the tiles of one border position
-constexpr int64_t kUnitBytes = 1 << 20;     // of the source, read again for every panel: in L2
-constexpr int64_t kPanelBytes = 256 << 10;  // of panels that go over some pixels one after the other
-constexpr int64_t kPackAhead = 16;          // rows of filters
-constexpr int64_t kListPixels = 252, kFewPixels = 112;  // of one kernel call: whole tiles
-constexpr int64_t kChunkPixels = 256;                   // of dz, some panels of it packed on a thread's stack
-constexpr int64_t kPackedBytes = 128 << 10;
-constexpr int64_t kDenseChannels = 14, kDenseRun = 14;  // neighbouring products that fill tiles
-constexpr int64_t kItemProducts = 1 << 20;              // least of a weight gradient's item
-constexpr int64_t kBlockPixels = 1024;                  // whose products are worth a partial weight gradient
-constexpr int64_t kPartDepth = 256;                     // products that are worth packing dz once more
-constexpr int64_t kPartialBytes = 8 << 20;  // of partial weight gradients together, if there is more than one
-constexpr double kFlopsPerNs = 60;
+const ConvKernels& kernels() { return conv_kernels(); }
 
 size_t checked_product(int64_t a, int64_t b, int64_t c, size_t d) {
   size_t r = d;
@@ -43,27 +28,18 @@ size_t checked_product(int64_t a, int64_t b, int64_t c, size_t d) {
   return r;
 }
 
-// Outputs in rows [top, bottom), columns [left, right) of some images.
-struct PixelRect {
-  int64_t image, images, top, bottom, left, right;
-  int64_t count() const { return images * (bottom - top) * (right - left); }
+}  // namespace conv_direct
 
-  // Pieces of rows of the pixels [begin, end), rows and images in order: body(image, row, column, count).
-  template <class Body>
-  void for_rows(int64_t begin, int64_t end, Body body) const {
-    const int64_t rows = bottom - top, cols = right - left;
-    int64_t i = begin / cols / rows, row = begin / cols % rows, col = begin % cols;
-    while (begin < end) {
-      const int64_t count = std::min(cols - col, end - begin);
-      body(image + i, top + row, left + col, count);
-      begin += count;
-      col = 0;
-      if (++row < rows) continue;
-      row = 0;
-      ++i;
-    }
-  }
-};
+namespace {
+
+using namespace conv_direct;
+
+constexpr int64_t kUnitPixels = 56;         // at least
+constexpr int64_t kTileImages = 8;          // to fill the tiles of one border position
+constexpr int64_t kUnitBytes = 1 << 20;     // of the source, read again for every panel: in L2
+constexpr int64_t kPanelBytes = 256 << 10;  // of panels that go over some pixels one after the other
+constexpr int64_t kPackAhead = 16;          // rows of filters
+constexpr int64_t kListPixels = 252, kFewPixels = 112;  // of one kernel call: whole tiles
 
 // How the output pixels are cut into units of work of `images` x `rows` full rows, by problem size alone:
 // where there is padding, of several images, since a border position of one fills no tile.
@@ -97,100 +73,6 @@ struct Units {
   }
 };
 
-// Offsets of (tap row, tap column, channel) from a pixel's source element at tap 0.
-void fill_taps(const ConvJob& j, int64_t* taps) {
-  for (int64_t a = 0; a < j.kh; ++a) {
-    for (int64_t b = 0; b < j.kw; ++b) {
-      for (int64_t k = 0; k < j.kc; ++k) *taps++ = (a * j.step_h * j.w + b * j.step_w) * j.c + k;
-    }
-  }
-}
-
-// Output positions [begin, end) of one axis that see the same taps [low, high).
-struct Span {
-  int64_t begin, end, low, high;
-};
-
-struct Axis {
-  int64_t size, taps, stride, step,
-      start;  // source size; source position of (output o, tap t): start + o stride + t step
-
-  int64_t low(int64_t o) const { return std::clamp<int64_t>(ceil_div(-(start + o * stride), step), 0, taps); }
-  int64_t high(int64_t o) const {
-    return std::clamp<int64_t>(ceil_div(size - start - o * stride, step), 0, taps);
-  }
-  // Outputs [first, end) that see tap t.
-  int64_t first(int64_t t) const { return std::max<int64_t>(ceil_div(-(start + t * step), stride), 0); }
-  int64_t end(int64_t t, int64_t outputs) const {
-    return std::clamp<int64_t>(ceil_div(size - start - t * step, stride), 0, outputs);
-  }
-  Span span(int64_t begin, int64_t limit) const {
-    Span s{begin, begin + 1, low(begin), high(begin)};
-    if (s.low == 0 && s.high == taps) {  // up to the last that sees all
-      s.end = std::clamp((size - 1 - start - (taps - 1) * step) / stride + 1, s.end, limit);
-      return s;
-    }
-    while (s.end < limit && low(s.end) == s.low && high(s.end) == s.high) ++s.end;
-    return s;
-  }
-};
-
-// Whether the products of a row of taps are neighbours in the source, and fill tiles.
-bool dense_rows(const ConvJob& j) { return j.step_w == 1 && j.kc == j.c && j.kw * j.kc >= kDenseRun; }
-
-// The products of outputs that see the taps of v and h.
-ConvRuns runs_of(const ConvJob& j, const Span& v, const Span& h) {
-  const int64_t rows = std::max<int64_t>(v.high - v.low, 0), cols = std::max<int64_t>(h.high - h.low, 0);
-  const int64_t first = (v.low * j.kw + h.low) * j.kc;
-  if (rows * cols == 0) return {0, 0, 0, 1};
-  if (cols == j.kw && !dense_rows(j)) return {1, first, 0, rows * j.kw * j.kc};
-  return {rows, first, j.kw * j.kc, cols * j.kc};
-}
-
-// body(rectangle, runs) for the pixels of a rectangle that see the same taps.
-template <class Body>
-void for_alike(const ConvJob& j, const PixelRect& all, Body body) {
-  const Axis vertical{j.h, j.kh, j.stride_h, j.step_h, j.top},
-      horizontal{j.w, j.kw, j.stride_w, j.step_w, j.left};
-  for (Span v{0, all.top, 0, 0}; v.end < all.bottom;) {
-    v = vertical.span(v.end, all.bottom);
-    for (Span h{0, all.left, 0, 0}; h.end < all.right;) {
-      h = horizontal.span(h.end, all.right);
-      body(PixelRect{all.image, all.images, v.begin, v.end, h.begin, h.end}, runs_of(j, v, h));
-    }
-  }
-}
-
-// Source offset of an output at tap 0.
-int64_t source_at(const ConvJob& j, int64_t image, int64_t row, int64_t col) {
-  return ((image * j.h + j.top + row * j.stride_h) * j.w + j.left + col * j.stride_w) * j.c;
-}
-
-// Offsets of some pixels in the source and elsewhere.
-struct PixelList {
-  int64_t count = 0, pixels[kChunkPixels + kConvAhead] = {}, outs[kChunkPixels];
-
-  void add(int64_t n, int64_t pixel, int64_t pixel_step, int64_t out, int64_t out_step) {
-    fill(pixels + count, n, pixel, pixel_step);
-    fill(outs + count, n, out, out_step);
-    count += n;
-  }
-  static void fill(int64_t* to, int64_t n, int64_t first, int64_t step) {
-    for (int64_t i = 0; i < n; ++i, first += step) to[i] = first;
-  }
-};
-
-struct Panels {
-  int64_t nr, per_group, count;
-  Panels(const ConvJob& j, DType dtype)
-      : nr(dtype == DType::kFloat32 ? conv_kernels().nr_f32 : conv_kernels().nr_f64),
-        per_group(ceil_div(j.fg, nr)),
-        count(per_group * j.groups) {}
-  int64_t group(int64_t panel) const { return panel / per_group; }
-  int64_t first(int64_t panel) const { return panel % per_group * nr; }  // filter within the group
-  int64_t filter(const ConvJob& j, int64_t panel) const { return group(panel) * j.fg + first(panel); }
-};
-
 // Panel p, tap (a, b): b[k][nr] = w[a, b, k, first + 0..nr), zeros past the group's last filter.
 template <class T>
 void pack_tap(const ConvJob& j, DType dtype, const Panels& panels, int64_t panel, int64_t tap, const T* w,
@@ -208,13 +90,6 @@ void pack_tap(const ConvJob& j, DType dtype, const Panels& panels, int64_t panel
   }
   const int32_t nr = static_cast<int32_t>(panels.nr);
   gemm_kernels_of(dtype).pack({from, to, std::min(panels.nr, j.fg - first), j.kc, j.w_f, j.w_k, nr, nr});
-}
-
-// Groups of panels: shared out only where units alone are fewer than the items wanted.
-int64_t share_panels(int64_t panels, int64_t units, int64_t items) {
-  const int64_t groups =
-      std::clamp<int64_t>(ceil_div(items, std::max<int64_t>(units, 1)), 1, std::max<int64_t>(panels, 1));
-  return ceil_div(panels, ceil_div(panels, groups));
 }
 
 // Scratch of a job: tap offsets, panels.
@@ -267,7 +142,7 @@ void run_job(const ConvJob& j, DType dtype, const T* source, const T* w, const T
       for (int64_t p0 = part * each; p0 < stop; p0 += together) {
         const int64_t p1 = std::min(stop, p0 + together);
         if (once) pack(p0 * tap_count, p1 * tap_count);
-        for_alike(j, unit, [&](const PixelRect& rect, const ConvRuns& runs) {
+        for_alike(j, unit, false, [&](const PixelRect& rect, const ConvRuns& runs) {
           for (int64_t m = 0; m < rect.count(); m += step) {
             list.count = 0;
             rect.for_rows(m, std::min(rect.count(), m + step),
@@ -294,184 +169,6 @@ void run_job(const ConvJob& j, DType dtype, const T* source, const T* w, const T
         });
       }
     }
-  });
-}
-
-// Whether every tap is taken by itself, with all pixels that see it: where its channels fill tiles. Else
-// pixels that see the same taps are taken together.
-bool tap_by_tap(const ConvJob& j) { return j.kc >= kDenseChannels; }
-
-PixelRect all_pixels(const ConvJob& j) { return {0, j.n, 0, j.oh, 0, j.ow}; }
-
-// body(rectangle, its runs) for disjoint rectangles of all pixels.
-template <class Body>
-void for_weight_rects(const ConvJob& j, Body body) {
-  if (tap_by_tap(j)) return body(all_pixels(j), ConvRuns{});
-  for_alike(j, all_pixels(j), body);
-}
-
-// How a weight gradient is cut, by sizes alone; its scratch: tap offsets, partial dw and db of every block of
-// pixels.
-struct WeightLayout {
-  Panels panels;
-  int64_t chunks = 0;
-  int64_t dw_elements, filters, together, blocks, parts, panel_groups;
-  size_t partials_at, partial_bytes, total;
-
-  WeightLayout(const ConvJob& j, DType dtype) : panels(j, dtype) {
-    for_weight_rects(
-        j, [&](const PixelRect& rect, const ConvRuns&) { chunks += ceil_div(rect.count(), kChunkPixels); });
-    filters = j.groups * j.fg;
-    dw_elements = j.depth() * filters;
-    partial_bytes = align64(checked_product(j.depth() + 1, filters, 1, itemsize(dtype)));
-    together = kPackedBytes / static_cast<int64_t>(itemsize(dtype)) / (kChunkPixels * panels.nr);
-    const int64_t groups = std::max<int64_t>(ceil_div(panels.count, together), 1);
-    const int64_t items = std::clamp<int64_t>(j.n * j.oh * j.ow * dw_elements / kItemProducts, 1, kItems);
-    blocks = std::min({ceil_div(items, groups), kPartialBytes / static_cast<int64_t>(partial_bytes),
-                       j.n * j.oh * j.ow / kBlockPixels, chunks});
-    blocks = std::max<int64_t>(blocks, 1);
-    parts =
-        tap_by_tap(j) ? std::clamp<int64_t>(j.depth() / kPartDepth, 1, ceil_div(items, groups * blocks)) : 1;
-    panel_groups = std::max(share_panels(panels.count, blocks * parts, items), groups);
-    partials_at = align64(checked_product(j.depth(), 1, 1, sizeof(int64_t)));
-    total = partials_at + (blocks > 1 ? checked_product(blocks, 1, 1, partial_bytes) : 0);
-  }
-};
-
-// dw [k0, k1) and db of the panels [p0, p1) of filters from the chunks [first, last) of the pixels.
-template <class T>
-void weight_item(const ConvJob& j, DType dtype, const Panels& panels, int64_t p0, int64_t p1, int64_t first,
-                 int64_t last, int64_t k0, int64_t k1, const int64_t* taps, const T* source, const T* dy,
-                 const ConvEpilogueGrad& e, T* dw, T* db) {
-  const bool is_float = dtype == DType::kFloat32;
-  const auto pack = is_float ? conv_kernels().pack_grad_f32 : conv_kernels().pack_grad_f64;
-  const auto kernel = is_float ? conv_kernels().weight_f32 : conv_kernels().weight_f64;
-  const int64_t filters = j.groups * j.fg;
-  const bool by_tap = tap_by_tap(j);
-  alignas(64) T packed[kPackedBytes / sizeof(T)];
-  const int64_t panel_elements = kChunkPixels * panels.nr;
-  const auto width = [&](int64_t p) { return static_cast<int>(std::min(panels.nr, j.fg - panels.first(p))); };
-  const Axis vertical{j.h, j.kh, j.stride_h, j.step_h, j.top},
-      horizontal{j.w, j.kw, j.stride_w, j.step_w, j.left};
-  PixelList list;
-  int64_t in_order[kChunkPixels];
-  PixelList::fill(in_order, kChunkPixels, 0, panels.nr);
-  int64_t chunk = 0;
-  const auto run_chunk = [&](const PixelRect& rect, const ConvRuns& runs, int64_t begin, int64_t end) {
-    int64_t *out = list.outs, at = 0;
-    rect.for_rows(begin, end, [&](int64_t image, int64_t row, int64_t col, int64_t n) {
-      PixelList::fill(out, n, ((image * j.oh + row) * j.ow + col) * filters, filters);
-      out += n;
-    });
-    for (int64_t p = p0; p < p1; ++p) {
-      const int64_t f = panels.filter(j, p);
-      pack({.dy = dy + f,
-            .y = e.y != nullptr ? static_cast<const T*>(e.y) + f : nullptr,
-            .dz = e.dz != nullptr ? static_cast<T*>(e.dz) + f : nullptr,
-            .outs = list.outs,
-            .count = end - begin,
-            .packed = packed + (p - p0) * panel_elements,
-            .db = db != nullptr ? db + f : nullptr,
-            .n = width(p),
-            .activation = e.activation});
-    }
-    for (int64_t tap = by_tap ? k0 / j.kc : 0; tap < (by_tap ? ceil_div(k1, j.kc) : 1); ++tap) {
-      const int64_t k = std::max(tap * j.kc, k0), k_end = std::min((tap + 1) * j.kc, k1);
-      const int64_t a = tap / j.kw, b = tap % j.kw;
-      const int64_t top = by_tap ? vertical.first(a) : rect.top,
-                    bottom = by_tap ? vertical.end(a, j.oh) : rect.bottom,
-                    left = by_tap ? horizontal.first(b) : rect.left,
-                    right = by_tap ? horizontal.end(b, j.ow) : rect.right;
-      list.count = at = 0;
-      rect.for_rows(begin, end, [&](int64_t image, int64_t row, int64_t col, int64_t n) {
-        const int64_t from = std::max(col, left), to = std::min(col + n, right);
-        if (row >= top && row < bottom && from < to) {
-          PixelList::fill(list.pixels + list.count, to - from, source_at(j, image, row, from),
-                          j.stride_w * j.c);
-          if (by_tap) {
-            PixelList::fill(list.outs + list.count, to - from, (at + from - col) * panels.nr, panels.nr);
-          }
-          list.count += to - from;
-        }
-        at += n;
-      });
-      for (int64_t p = p0; p < p1; ++p) {
-        kernel({.a = source + panels.group(p) * j.kc,
-                .pixels = list.pixels,
-                .rows = by_tap ? list.outs : in_order,
-                .count = list.count,
-                .in_order = list.count == end - begin,
-                .runs = by_tap ? ConvRuns{1, k, 0, k_end - k} : runs,
-                .taps = taps,
-                .dense = by_tap || dense_rows(j),
-                .add = !by_tap || chunk > first,  // a tap is in one call of every chunk
-                .dz = packed + (p - p0) * panel_elements,
-                .dw = dw + panels.filter(j, p),
-                .dw_row = filters,
-                .n = width(p)});
-      }
-    }
-  };
-  for_weight_rects(j, [&](const PixelRect& rect, const ConvRuns& runs) {
-    const int64_t chunks = ceil_div(rect.count(), kChunkPixels);
-    for (int64_t i = 0; i < chunks; ++i, ++chunk) {
-      if (chunk < first || chunk >= last) continue;
-      run_chunk(rect, runs, rect.count() * i / chunks, rect.count() * (i + 1) / chunks);
-    }
-  });
-}
-
-template <class T>
-void run_weight_job(const ConvJob& j, DType dtype, const T* source, const T* dy, T* dw,
-                    const ConvEpilogueGrad& e, char* scratch) {
-  T* db = static_cast<T*>(e.db);
-  const WeightLayout layout(j, dtype);
-  const Panels& panels = layout.panels;
-  int64_t* taps = reinterpret_cast<int64_t*>(scratch);
-  fill_taps(j, taps);
-  const auto partial = [&](int64_t block) {
-    return reinterpret_cast<T*>(scratch + layout.partials_at + block * layout.partial_bytes);
-  };
-  const int64_t each = ceil_div(panels.count, layout.panel_groups);
-  const auto run_item = [&](int64_t item) {
-    const int64_t group = item % layout.panel_groups, part = item / layout.panel_groups % layout.parts,
-                  block = item / layout.panel_groups / layout.parts;
-    const int64_t k0 = j.depth() * part / layout.parts, k1 = j.depth() * (part + 1) / layout.parts;
-    T* to = layout.blocks > 1 ? partial(block) : dw;
-    T* to_db = db == nullptr || part > 0 ? nullptr : layout.blocks > 1 ? to + layout.dw_elements : db;
-    const int64_t p0 = group * each, p1 = std::min(panels.count, p0 + each);
-    ConvEpilogueGrad epilogue = e;
-    if (part > 0) epilogue.dz = nullptr;
-    const int64_t first = layout.chunks * block / layout.blocks,
-                  last = layout.chunks * (block + 1) / layout.blocks;
-    // Filters [begin, end) of all groups belong to this item.
-    const int64_t begin = panels.filter(j, p0),
-                  end = p1 < panels.count ? panels.filter(j, p1) : layout.filters;
-    if (to_db != nullptr) std::memset(to_db + begin, 0, (end - begin) * sizeof(T));
-    if (!tap_by_tap(j) || first == last) {
-      for (int64_t k = k0; k < k1; ++k)
-        std::memset(to + k * layout.filters + begin, 0, (end - begin) * sizeof(T));
-    }
-    for (int64_t p = p0; p < p1; p += layout.together) {
-      weight_item(j, dtype, panels, p, std::min(p1, p + layout.together), first, last, k0, k1, taps, source,
-                  dy, epilogue, to, to_db);
-    }
-  };
-  const int64_t items = layout.blocks * layout.parts * layout.panel_groups;
-  const double flops = 2.0 * j.n * j.oh * j.ow * layout.dw_elements;
-  parallel_for(items, grain_for(flops / kFlopsPerNs / items), [&](int64_t begin, int64_t end) {
-    for (int64_t item = begin; item < end; ++item) run_item(item);
-  });
-  if (layout.blocks == 1) return;
-  const int64_t total = layout.dw_elements + (db != nullptr ? layout.filters : 0);
-  parallel_for(total, grain_for(0.3 * layout.blocks), [&](int64_t begin, int64_t end) {
-    T* first = partial(0);
-    for (int64_t block = 1; block < layout.blocks; ++block) {
-      const T* other = partial(block);
-      for (int64_t i = begin; i < end; ++i) first[i] += other[i];
-    }
-    for (int64_t i = begin; i < end; ++i)
-      (i < layout.dw_elements ? dw[i] : db[i - layout.dw_elements]) = first[i];
   });
 }
 
@@ -510,7 +207,7 @@ size_t conv_job_scratch(const ConvJob& job, DType dtype) {
 size_t conv_weight_scratch(const ConvJob& job, DType dtype, bool dz_kept) {
   if (is_depthwise(job)) return depthwise_weight_scratch(job, dtype);
   if (is_planar_weight(job, dtype)) return planar_weight_scratch(job, dtype);
-  const size_t direct = WeightLayout(job, dtype).total;
+  const size_t direct = conv_direct::weight_scratch(job, dtype);
   return conv_weight_splits(job, dtype) ? std::max(direct, conv_split_weight_scratch(job, dz_kept)) : direct;
 }
 
@@ -547,13 +244,7 @@ void run_conv_weight_job(const ConvJob& job, DType dtype, const void* source, co
                             static_cast<float*>(dw), e, s)) {
     return;
   }
-  if (dtype == DType::kFloat32) {
-    run_weight_job<float>(job, dtype, static_cast<const float*>(source), static_cast<const float*>(dy),
-                          static_cast<float*>(dw), e, s);
-  } else {
-    run_weight_job<double>(job, dtype, static_cast<const double*>(source), static_cast<const double*>(dy),
-                           static_cast<double*>(dw), e, s);
-  }
+  conv_direct::run_weight(job, dtype, source, dy, dw, e, scratch);
 }
 
 }  // namespace lamina
