@@ -37,6 +37,7 @@ using namespace conv_direct;
 constexpr int64_t kUnitPixels = 56;         // at least
 constexpr int64_t kTileImages = 8;          // to fill the tiles of one border position
 constexpr int64_t kUnitBytes = 1 << 20;     // of the source, read again for every panel: in L2
+constexpr int64_t kNearBytes = 1 << 20;     // of a source that may still be in L2
 constexpr int64_t kPanelBytes = 256 << 10;  // of panels that go over some pixels one after the other
 constexpr int64_t kPackAhead = 16;          // rows of filters
 constexpr int64_t kListPixels = 252, kFewPixels = 112;  // of one kernel call: whole tiles
@@ -131,8 +132,11 @@ void run_job(const ConvJob& j, DType dtype, const T* source, const T* w, const T
                 each = ceil_div(panels.count, layout.panel_groups);
   const int64_t together = std::clamp<int64_t>(
       kPanelBytes / std::max<int64_t>(panel_elements * static_cast<int64_t>(sizeof(T)), 1), 1, each);
-  const bool streams = tap_count == 1;  // each element of the source counts once
-  const int64_t step = streams && together > 1 ? kFewPixels : kListPixels;
+  const int64_t step = tap_count == 1 && together > 1 ? kFewPixels : kListPixels;
+  const auto item_bytes = static_cast<int64_t>(sizeof(T));
+  // Each tile is the first to see as much of the source as its pixels have, in depth() steps.
+  const bool far = j.n * j.h * j.w * j.c * item_bytes > kNearBytes && j.kc * item_bytes >= 64;
+  const int64_t stream = far && tap_count > 0 ? ceil_div(64 / item_bytes, tap_count) : 0;
   const double flops = 2.0 * j.n * j.oh * j.ow * (j.depth() + 4) * j.groups * j.fg;
   parallel_for(items, grain_for(flops / kFlopsPerNs / items), [&](int64_t begin, int64_t end) {
     PixelList list;
@@ -162,7 +166,7 @@ void run_job(const ConvJob& j, DType dtype, const T* source, const T* w, const T
                       .bias = bias != nullptr ? bias + f : nullptr,
                       .y = y + f,
                       .n = static_cast<int>(std::min(panels.nr, j.fg - first)),
-                      .stream = streams && p == p0,
+                      .stream = p == p0 && runs.count > 0 ? stream : 0,
                       .activation = activation});
             }
           }

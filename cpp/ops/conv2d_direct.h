@@ -5,8 +5,10 @@
 // m runs over output pixels, k over (tap row, tap column, channel of the group), f over the group's filters.
 // Offsets separate, so one register tile of MR pixels x NR filters serves every stride, dilation and group
 // count. Padding costs neither copies nor multiplications by zero: pixels that see the same taps form
-// rectangles, each with its own range of taps, and a tile stays within a rectangle. The weight gradient is
-// the same product with the sum over pixels: dw[k, f] = sum_m A(m, k) dy[m, f].
+// rectangles, each with its own range of taps; a tile takes any pixels of a rectangle, listed by their
+// offsets. Every y is one chain over k, however the work is cut. The weight gradient is the same product with
+// the sum over pixels, dw[k, f] = sum_m A(m, k) dy[m, f]: tap by tap over all pixels that see it, k in the
+// rows of a tile.
 #pragma once
 
 #include <cstddef>
@@ -72,7 +74,7 @@ struct ConvBlock {
   const void* bias;     // [n] or null
   void* y;              // the panel's first filter
   int n;                // filters in the panel, 1..nr
-  bool stream;          // whether to ask for the next pixels' source beside the products
+  int64_t stream;       // elements of the source to ask for beside each product, for the next pixels; or 0
   Activation activation;
 };
 

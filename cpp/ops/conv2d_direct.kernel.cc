@@ -38,7 +38,8 @@ struct TileRows {
 // acc[i][v] += sum_k a[rows[i] + steps[k]] * b[k][v]
 template <class T, int NV, int MR, bool kEven, bool kStream>
 LAMINA_INLINE void multiply(const T* a, const TileRows<T, MR, kEven>& tile, const int64_t* steps,
-                            int64_t depth, const T* b, const T* later, Vec<T> (&acc)[MR][NV]) {
+                            int64_t depth, const T* b, const T* later, int64_t later_step,
+                            Vec<T> (&acc)[MR][NV]) {
   constexpr int kLanes = Vec<T>::kLanes;
   const int64_t s1 = tile.step, s3 = 3 * s1, s5 = 5 * s1, s10 = 10 * s1;
   if constexpr (kEven) a += tile.rows[0];
@@ -49,7 +50,7 @@ LAMINA_INLINE void multiply(const T* a, const TileRows<T, MR, kEven>& tile, cons
     if constexpr (kEven) asm("" : "+r"(p5), "+r"(p10));
     if constexpr (kStream) {
       prefetch(later);
-      later += 64 / sizeof(T);
+      later += later_step;
     }
     Vec<T> bk[NV];
 #pragma GCC unroll 2
@@ -81,12 +82,14 @@ void pixel_tile(const ConvBlock& s, int64_t first, int count) {
   const int64_t* outs = s.outs + first;
   const int last = s.n - (NV - 1) * kLanes;  // lanes of the last vector
   const TileRows<T, MR, kEven> rows(s.pixels + first, count);
-  const T* later = kStream ? static_cast<const T*>(s.a) + s.pixels[first + MR] : nullptr;
+  // What the next tile is the first to see: at its last tap.
+  const int64_t last_k = s.runs.first + (s.runs.count - 1) * s.runs.step + s.runs.length - 1;
+  const T* later = kStream ? static_cast<const T*>(s.a) + s.pixels[first + MR] + s.taps[last_k] : nullptr;
   Vec<T> acc[MR][NV];
   for (int64_t r = 0; r < s.runs.count; ++r) {
     const int64_t k = s.runs.first + r * s.runs.step;
     multiply<T, NV, MR, kEven, kStream>(static_cast<const T*>(s.a), rows, s.taps + k, s.runs.length,
-                                        static_cast<const T*>(s.b) + k * kNv * kLanes, later, acc);
+                                        static_cast<const T*>(s.b) + k * kNv * kLanes, later, s.stream, acc);
   }
   Vec<T> add[NV];
   for (int v = 0; v < NV; ++v) {
@@ -142,11 +145,13 @@ LAMINA_INLINE void full_tile(const ConvBlock& s, int64_t i) {
   constexpr int kMost = kMr<NV>;
   if constexpr (kMost > 9) {
     if (evenly_spaced(s.pixels + i, kMost)) {
-      if (s.stream) return pixel_tile<T, NV, kMost, true, true>(s, i, kMost);
+      if (s.stream > 0) return pixel_tile<T, NV, kMost, true, true>(s, i, kMost);
       return pixel_tile<T, NV, kMost, true, false>(s, i, kMost);
     }
   }
-  if (s.stream) return pixel_tile<T, NV, kMost, false, true>(s, i, kMost);
+  // Where tiles are small, for one tap alone: asking costs as much as the products.
+  constexpr int64_t kLeast = kMost > 9 ? 1 : 64 / sizeof(T);
+  if (s.stream >= kLeast) return pixel_tile<T, NV, kMost, false, true>(s, i, kMost);
   pixel_tile<T, NV, kMost, false, false>(s, i, kMost);
 }
 
