@@ -5,8 +5,10 @@
 // m runs over output pixels, k over (tap row, tap column, channel of the group), f over the group's filters.
 // Offsets separate, so one register tile of MR pixels x NR filters serves every stride, dilation and group
 // count. Padding costs neither copies nor multiplications by zero: pixels that see the same taps form
-// rectangles, each with its own range of taps, and a tile stays within a rectangle. The weight gradient is
-// the same product with the sum over pixels: dw[k, f] = sum_m A(m, k) dy[m, f].
+// rectangles, each with its own range of taps; a tile takes any pixels of a rectangle, listed by their
+// offsets. Every y is one chain over k, however the work is cut. The weight gradient is the same product with
+// the sum over pixels, dw[k, f] = sum_m A(m, k) dy[m, f]: tap by tap over all pixels that see it, k in the
+// rows of a tile.
 #pragma once
 
 #include <cstddef>
@@ -51,54 +53,69 @@ struct ConvEpilogueGrad {
 };
 
 // dw[k, f] = sum_m A(m, k) dz[m, f], contiguous [KH, KW, C / groups, F] (the job's w addresses are unused);
-// dy, y and dz are addressed as y of the job. Partial sums over fixed blocks of pixels are combined in order.
+// dy, y and dz are contiguous [N, OH, OW, F]. Partial sums over fixed blocks of pixels are combined in order.
 void run_conv_weight_job(const ConvJob& job, DType dtype, const void* source, const void* dy, void* dw,
                          const ConvEpilogueGrad& epilogue, void* scratch);
 
-// A rectangle of pixels and where they lie in the source and in the output.
-struct ConvPixels {
-  int64_t images, rows, cols;
-  int64_t a_start, a_image, a_row,
-      a_col;  // a_start: source offset of the first pixel at tap 0, maybe negative
-  int64_t y_image, y_row, y_col;
-};
-
-// The products that its pixels take part in: k in [first + r step, first + r step + length), r < count.
+// Products k in [first + r step, first + r step + length), r < count.
 struct ConvRuns {
   int64_t count, first, step, length;
 };
 
+// Pixels that see the same taps, and one panel of filters.
 struct ConvBlock {
-  ConvPixels pixels;
+  const void* a;          // source, from the group's first channel
+  const int64_t* pixels;  // [count + 1] source offset of each at tap 0, maybe negative; past the last any
+  const int64_t* outs;    // [count] where its filters begin in y
+  int64_t count;
   ConvRuns runs;
-  const void* a;        // source, from the group's first channel
   const int64_t* taps;  // [k] tap offsets
   const void* b;        // panel [k][nr]
   const void* bias;     // [n] or null
-  void* y;              // output at pixel 0, the panel's first filter
+  void* y;              // the panel's first filter
   int n;                // filters in the panel, 1..nr
+  int64_t stream;       // elements of the source to ask for beside each product, for the next pixels; or 0
   Activation activation;
 };
 
-struct ConvWeightBlock {
-  ConvPixels pixels;
-  ConvRuns runs;
-  const void* a;
-  const int64_t* taps;
-  const void* dy;  // as ConvBlock::y, as are y and dz
-  const void* y;   // the output, read where there is an activation: dz = dy * f'(y)
-  void* dz;        // written where not null and there is an activation
-  void* dw;        // added to: [k][n], rows dw_row apart
-  int64_t dw_row;
-  void* db;  // added to: [n], or null
-  int n;
+// Pixels that memory is asked for ahead; past the last one their offsets may be any inside of it.
+inline constexpr int kConvAhead = 12;
+
+// dz = dy * f'(y) of some pixels, packed [count][nr]; db gets its sums.
+struct ConvGradPack {
+  const void *dy, *y;   // the panel's first filter; y read where there is an activation
+  void* dz;             // as dy; written where not null and there is an activation
+  const int64_t* outs;  // [count] where a pixel's filters begin in all three
+  int64_t count;
+  void* packed;
+  void* db;  // [n], added to; or null
+  int n;     // filters in the panel, 1..nr
   Activation activation;
+};
+
+// Pixels and the products that all of them take part in.
+struct ConvWeightBlock {
+  const void* a;          // source, from the group's first channel
+  const int64_t* pixels;  // [count + kConvAhead] source offset of each at tap 0, maybe negative
+  const int64_t* rows;    // [count] where its dz is in `dz`, in elements
+  int64_t count;          // may be 0: nothing is added
+  bool in_order;          // rows[i] is i nr
+  ConvRuns runs;
+  const int64_t* taps;  // [k] tap offsets
+  bool dense;           // the products of a run are neighbours in the source
+  bool add;             // to dw, or else it is overwritten
+  const void* dz;
+  void* dw;  // [k][n], rows dw_row apart
+  int64_t dw_row;
+  int n;
 };
 
 struct ConvKernels {
   int nr_f32, nr_f64;  // filters per panel
   void (*block_f32)(const ConvBlock&);
   void (*block_f64)(const ConvBlock&);
+  void (*pack_grad_f32)(const ConvGradPack&);
+  void (*pack_grad_f64)(const ConvGradPack&);
   void (*weight_f32)(const ConvWeightBlock&);
   void (*weight_f64)(const ConvWeightBlock&);
 };
