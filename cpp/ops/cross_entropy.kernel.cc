@@ -20,9 +20,10 @@ LAMINA_INLINE T row_sum(const T* x, int64_t n) {
   return reduce_add(fold<T, AddFold>(
       n, [x](int64_t i, int k) __attribute__((always_inline)) { return Vec<T>::load(x + i, k); }));
 }
+// NaN aside, which comes back from the row's sum.
 template <class T>
 LAMINA_INLINE T row_max(const T* x, int64_t n) {
-  return reduce_max(fold<T, MaxFold>(
+  return reduce_max(fold<T, PeakFold>(
       n, [x](int64_t i, int k) __attribute__((always_inline)) {
         return keep_first(Vec<T>::load(x + i, k), k, Vec<T>(kLowest<T>));
       }));

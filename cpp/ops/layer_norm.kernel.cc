@@ -46,6 +46,7 @@ LAMINA_INLINE void forward_rows(const T* x, const T* gamma, const T* beta, int64
   row_sums<T, R>(
       N, total, [&](V * acc, int64_t c, int n) __attribute__((always_inline)) {
         for (int r = 0; r < R; ++r) {
+          prefetch_line(x + (R + r) * N, c);  // the rows after these, beside what is computed
           const V d =
               kRms ? V::load(x + r * N + c, n) : keep_first(V::load(x + r * N + c, n) - mean[r], n, V(0));
           acc[r] = fma(d, d, acc[r]);
@@ -111,6 +112,7 @@ LAMINA_INLINE void grad_rows(const T* dy, const T* x, const T* gamma, const T* m
         const V scale = gamma ? V::load(gamma + c, n) : V(1);
         V sum_dy_xhat = dgamma ? V::load(dgamma + c, n) : V(0), sum_dy = dbeta ? V::load(dbeta + c, n) : V(0);
         for (int r = 0; r < R; ++r) {
+          prefetch_line(dy + (R + r) * N, c), prefetch_line(x + (R + r) * N, c);
           const V d = V::load(dy + r * N + c, n), v = V::load(x + r * N + c, n);
           const V centred = kRms ? v : v - mean[r];
           sum_dy += d;

@@ -57,9 +57,17 @@ void each_group(const NormArgs& a, F f) {
   });
 }
 
+// Calls f(first row, end) for every block of rows, the last ones first.
 template <class F>
-void each_row(const NormArgs& a, F f) {
-  parallel_for(a.M, grain_for(kCost * static_cast<double>(a.C)), f);
+void each_rows(const NormArgs& a, F f) {
+  const int64_t blocks = a.blocks();
+  parallel_for(blocks, grain_for(kCost * static_cast<double>(kNormBlock * a.C)),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t i = begin; i < end; ++i) {
+                   const int64_t row = backwards(i, blocks) * kNormBlock;
+                   f(row, std::min(row + kNormBlock, a.M));
+                 }
+               });
 }
 
 // Reads x, gamma, beta, [moving mean, moving var]; writes y, mean, rstd, [moments: mean and var as double].
@@ -91,7 +99,7 @@ Status run_forward(const NormArgs& a, Buffers b) {
       shift[c] = a.shifts ? beta[c] : T(0);
     }
   });
-  each_row(a, [&](int64_t begin, int64_t end) {
+  each_rows(a, [&](int64_t begin, int64_t end) {
     norm_table<T>().apply(x, mean, scale, shift, y, a.C, begin, end);
   });
   return {};
@@ -142,7 +150,7 @@ Status run_grad(const NormArgs& args, Buffers buffers) {
       k[c] = static_cast<T>(a[c] * sum_dyxhat * r / count);
     }
   });
-  each_row(args, [&](int64_t begin, int64_t end) {
+  each_rows(args, [&](int64_t begin, int64_t end) {
     norm_table<T>().grad(dy, x, mean, a, b, k, dx, C, begin, end);
   });
   return {};

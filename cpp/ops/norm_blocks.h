@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/parallel.h"
 #include "ops/norm.h"
 
 namespace lamina {
@@ -14,6 +15,13 @@ const NormKernels::Table& norm_table() {
 }
 
 constexpr int64_t norm_blocks(int64_t rows) { return (rows + kNormBlock - 1) / kNormBlock; }
+
+// Which of n items to take in place of item i, so that each thread's part of a loop goes backwards: what the
+// loop before it read last is still in cache, and what it read first is not.
+inline int64_t backwards(int64_t i, int64_t n) {
+  const int64_t parts = std::min<int64_t>(num_threads(), n), part = ((i + 1) * parts - 1) / n;
+  return n * part / parts + n * (part + 1) / parts - 1 - i;
+}
 
 struct Moments {
   double mean[kNormGroup] = {}, m2[kNormGroup] = {};
@@ -28,10 +36,10 @@ Moments combine_blocks(const T* partial, int64_t rows, int64_t C, int64_t c0, in
   for (int64_t b = 0; b < norm_blocks(rows); ++b) {
     const double n = static_cast<double>(b * kNormBlock);
     const double k = static_cast<double>(std::min(kNormBlock, rows - b * kNormBlock));
-    const double mean_weight = k / (n + k), m2_weight = n * k / (n + k);
+    const double mean_weight = k / (n + k), m2_weight = n * k / (n + k), share = 1 / k;
     const T *sum = partial + 2 * b * C + c0, *m2 = sum + C;
     for (int64_t c = 0; c < c1 - c0; ++c) {
-      const double d = sum[c] / k - r.mean[c];
+      const double d = sum[c] * share - r.mean[c];
       r.mean[c] += d * mean_weight;
       r.m2[c] += m2[c] + d * d * m2_weight;
     }

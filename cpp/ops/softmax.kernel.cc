@@ -32,6 +32,14 @@ LAMINA_INLINE Vec<T> sum_of(Vec<T> lanes) {
   return Vec<T>(reduce_add(lanes));
 }
 
+// The row after p's, to be asked for while this one is computed upon, so that neither waits for the other;
+// rows too long for the first cache level ask for themselves.
+template <bool kAcross, class T>
+LAMINA_INLINE const T* row_ahead(const T* p, int64_t n) {
+  constexpr int64_t kLongest = (16 << 10) / sizeof(T);
+  return !kAcross && n <= kLongest ? p + n : p;
+}
+
 template <class T, bool kLog, bool kAcross>
 LAMINA_INLINE void softmax_line(const T* x, Line<T, kAcross> line, T* y) {
   using V = Vec<T>;
@@ -43,11 +51,14 @@ LAMINA_INLINE void softmax_line(const T* x, Line<T, kAcross> line, T* y) {
     (kLog ? d - log(s) : e * (V(1) / s)).store(y, k);
     return;
   }
-  const V m = max_of<kAcross>(fold<T, MaxFold>(
+  // A NaN among the values comes back from their sum.
+  const V m = max_of<kAcross>(fold<T, PeakFold>(
       size, [&](int64_t i, int k)
                 __attribute__((always_inline)) { return keep_first(line.load(x, i, k), k, V(kLowest<T>)); }));
+  const T* ahead = row_ahead<kAcross>(x, line.n);
   const V s = sum_of<kAcross>(fold<T, AddFold>(
       size, [&](int64_t i, int k) __attribute__((always_inline)) {
+        if constexpr (!kAcross) prefetch_line(ahead, i);
         const V e = exp(line.load(x, i, k) - m);
         if constexpr (!kLog) line.store(y, i, k, e);
         return keep_first(e, k, V(0));
@@ -68,7 +79,9 @@ LAMINA_INLINE void softmax_grad_line(const T* dy, const T* y, Line<T, kAcross> l
         const V d = line.load(dy, i, k);  // 0 past k
         return kLog ? d : d * line.load(y, i, k);
       }));
+  const T *dy_ahead = row_ahead<kAcross>(dy, line.n), *y_ahead = row_ahead<kAcross>(y, line.n);
   for (int64_t i = 0; i < size; i += V::kLanes) {
+    if constexpr (!kAcross) prefetch_line(dy_ahead, i), prefetch_line(y_ahead, i);
     const int k = lanes_at<T>(size, i);
     const V d = line.load(dy, i, k), v = line.load(y, i, k);
     line.store(dx, i, k, kLog ? d - exp(v) * sum : v * (d - sum));

@@ -50,15 +50,24 @@ LAMINA_INLINE VecF quotient(VecF a, VecF b) {
 }
 LAMINA_INLINE VecD quotient(VecD a, VecD b) { return a / b; }
 
+// e^r 2^n for x = n ln 2 + r, n rounded by adding 1.5 * 2^23. Rows with an instruction for the scaling have
+// no more to do. For the others n + 127 becomes the exponent of 2^n where it stands; n is that of x (1 -
+// 1/252), so that 2^n is normal wherever the result is, and r stays below 0.35 + |x| / 252.
 LAMINA_INLINE VecF exp(VecF x) {
-  // e^r = 1 + r + r^2 Q(r), relative error 2^-28.
+  // e^r = 1 + r + r^2 Q(r), relative error 2^-28; the second 2^-27.5, where |x| > 20 up to 2^-24.5.
   constexpr float kQ[] = {0x1.fffffcp-2f, 0x1.555492p-3f, 0x1.5558f2p-5f, 0x1.123a20p-7f, 0x1.6a23d6p-10f};
-  // Outside these bounds the result is 0 or infinity, which the scaling still produces.
-  x = clamp(x, -104.0f, 89.0f);
-  VecF n;
-  const VecF r = reduce_ln2(x, n);
-  const VecF q = fma(polynomial(r, kQ), r, 1.0f);
-  return scale_by_power(fma(q, r, 1.0f), n);
+  constexpr float kWide[] = {0x1.000004p-1f, 0x1.55551ep-3f,  0x1.554f08p-5f,
+                             0x1.112d46p-7f, 0x1.70a9b4p-10f, 0x1.976708p-13f};
+  constexpr bool kScales = kVecBytes == 64;
+  constexpr float kShift = 0x1.8p23f + (kScales ? 0.0f : 127.0f);
+  // Beyond these bounds the result is 0 or infinity, which the scaling, or an exponent of 0 or 255, produces.
+  x = clamp(x, kScales ? -104.0f : -88.3f, 89.0f);
+  const VecF shifted = fma(x, kScales ? kLog2e : kLog2e * (1.0f - 1.0f / 252.0f), kShift),
+             n = shifted - kShift;
+  const VecF r = fnma(n, kLn2Low, fnma(n, kLn2High, x));
+  if constexpr (kScales) return scale_by_power(fma(fma(polynomial(r, kQ), r, 1.0f), r, 1.0f), n);
+  const VecF power = bit_cast<float>(bit_cast<int32_t>(shifted) << 23);
+  return fma(fma(polynomial(r, kWide), r, 1.0f), r, 1.0f) * power;
 }
 
 // e^r - 1 = r + r^2 Q(r) for |r| <= ln 2 / 2, relative error 2^-31.
@@ -84,12 +93,6 @@ LAMINA_INLINE VecF scaled_expm1(VecF x, VecF c) {
   return select(abs(x) < 0x1p-24f, c * x, expm1_bounded(clamp(x, -17.5f, 89.0f), c));
 }
 LAMINA_INLINE VecF expm1(VecF x) { return scaled_expm1(x, 1.0f); }
-
-// 2^n for integral n from -126 to 127.
-LAMINA_INLINE VecF power_of_two(VecF n) {
-  if constexpr (kVecBytes == 64) return scale_by_power(VecF(1.0f), n);  // one instruction
-  return bit_cast<float>((to_int(n) + 127) << 23);
-}
 
 // x = 2^e (1 + f) with sqrt(1/2) <= 1 + f < sqrt(2), for positive normal x.
 LAMINA_INLINE VecI split_exponent(VecF x, VecF& f) {
@@ -139,13 +142,19 @@ LAMINA_INLINE VecF log1p(VecF x) {
   return copysign(log_edges(x + 1.0f, log1p_bounded(x)), x);  // the sign of -0
 }
 
-// (e^2a - 1) / (e^2a + 1) for a = |x|; from 9.1 on the result rounds to 1.
+// With e = (e^2a - 1) / 2 for a = |x|: e / (e + 1); from 9.1 on the result rounds to 1. 2a = n ln 2 + 2r,
+// e^2r - 1 = 2r + r^2 Q(r), relative error 2^-31, and 2^(n-1) is made of bits as in exp.
 LAMINA_INLINE VecF tanh(VecF x) {
+  constexpr float kQ[] = {0x1p+1f,        0x1.555554p+0f, 0x1.5554b0p-1f,
+                          0x1.11118ap-2f, 0x1.6d7244p-4f, 0x1.a0330ep-6f};
+  constexpr float kShift = 0x1.8p23f + 126.0f;
   const VecF a = min_or_second(9.1f, abs(x));
-  VecF n;
-  const VecF p = expm1_reduced(reduce_ln2(a + a, n)), power = power_of_two(n);
-  const VecF e = fma(power, p, power - 1.0f);
-  return copysign(e / (e + 2.0f), x);
+  const VecF shifted = fma(a, 2 * kLog2e, kShift), n = shifted - kShift;
+  const VecF r = fnma(n, 0.5f * kLn2Low, fnma(n, 0.5f * kLn2High, a));
+  const VecF p = fma(polynomial(r, kQ), r * r, r + r);
+  const VecF half = bit_cast<float>(bit_cast<int32_t>(shifted) << 23);
+  const VecF e = fma(half, p, half - 0.5f), y = e / (e + 1.0f);
+  return copysign(y, x);
 }
 
 // 1 / (1 + e^-x), for x < 0 as e^x / (1 + e^x), which stays accurate down to the subnormals.

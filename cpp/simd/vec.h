@@ -301,6 +301,13 @@ LAMINA_INLINE void store_f16(uint16_t* p, VecF a, int n = VecF::kLanes) { raw_st
 
 // Asks for the cache line of p, for reading, into all levels.
 LAMINA_INLINE void prefetch(const void* p) { __builtin_prefetch(p, 0, 3); }
+// The same for the line of element i where a line begins at it: once for the vectors that share one. The
+// address may lie anywhere.
+template <class T>
+LAMINA_INLINE void prefetch_line(const T* p, int64_t i) {
+  constexpr int64_t kLine = 64 / sizeof(T);
+  if (kVecBytes == 64 || i % kLine == 0) prefetch(p + i);
+}
 
 // Scalar minimum and maximum, in place of <algorithm>'s.
 template <class T>

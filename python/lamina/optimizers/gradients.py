@@ -43,7 +43,10 @@ def present(name, grads, variables, warned):
 
 def cores_of(name, grads, variables, parameters):
     """Core tensors of the gradients, in the dtypes of `parameters`, the variables' core tensors."""
-    cores = [g._core if isinstance(g, Tensor) else convert_to_tensor(g, "float32")._core for g in grads]
+    try:
+        cores = [g._core for g in grads]  # tensors, as a rule
+    except AttributeError:
+        cores = [g._core if isinstance(g, Tensor) else convert_to_tensor(g, "float32")._core for g in grads]
     if _core.first_unlike(cores, parameters) < 0:
         return cores
     for i, (g, v) in enumerate(zip(cores, variables)):

@@ -211,7 +211,7 @@ class Optimizer(Rate):
             )
         if any(g is None for g in grads):
             grads, variables = present(self.name, grads, variables, self._warned)
-        group = self._groups.get(key := tuple([id(v) for v in variables]))
+        group = self._groups.get(key := tuple(map(id, variables)))
         if group is None:
             if len(self._groups) >= _MAX_GROUPS:
                 self._groups.clear()
