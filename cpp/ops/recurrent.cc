@@ -29,7 +29,7 @@ struct RecurrentArgs {
   Activation activation;
   bool reverse, masked, biased;
   int64_t T, B, U;
-  GemmArgs gemm;  // of a block of samples
+  GemmArgs gemm;                   // of a block of samples
   size_t gemm_bytes, block_bytes;  // scratch: of one product, of one block of samples
 
   int k() const { return static_cast<int>(kind); }
@@ -39,9 +39,7 @@ struct RecurrentArgs {
   int64_t rows() const { return together() ? B : kBlock; }
   int64_t blocks() const { return B == 0 ? 0 : (B + rows() - 1) / rows(); }
   bool lstm() const { return kind == RecurrentKind::lstm; }
-  double step_cost(int64_t n) const {
-    return kCost[k()] * static_cast<double>(n * U) + gemm_cost(gemm);
-  }
+  double step_cost(int64_t n) const { return kCost[k()] * static_cast<double>(n * U) + gemm_cost(gemm); }
   const RecurrentKernels::Table& table() const {
     return dtype == DType::kFloat32 ? recurrent_kernels().f32 : recurrent_kernels().f64;
   }
@@ -51,7 +49,8 @@ struct RecurrentArgs {
 struct At {
   size_t item;
   char* operator()(const void* base, int64_t elements) const {
-    return base ? static_cast<char*>(const_cast<void*>(base)) + elements * static_cast<int64_t>(item) : nullptr;
+    return base ? static_cast<char*>(const_cast<void*>(base)) + elements * static_cast<int64_t>(item)
+                : nullptr;
   }
 };
 
@@ -140,23 +139,34 @@ Status run_grad(const RecurrentArgs& a, Buffers b) {
     // What reached h0 itself: y begins with it.
     const char* direct = at(dy, first * a.U);
     if (a.dtype == DType::kFloat32) {
-      for (int64_t i = 0; i < n * a.U; ++i) reinterpret_cast<float*>(dh)[i] += reinterpret_cast<const float*>(direct)[i];
+      for (int64_t i = 0; i < n * a.U; ++i)
+        reinterpret_cast<float*>(dh)[i] += reinterpret_cast<const float*>(direct)[i];
     } else {
-      for (int64_t i = 0; i < n * a.U; ++i) reinterpret_cast<double*>(dh)[i] += reinterpret_cast<const double*>(direct)[i];
+      for (int64_t i = 0; i < n * a.U; ++i)
+        reinterpret_cast<double*>(dh)[i] += reinterpret_cast<const double*>(direct)[i];
     }
   });
   return {};
 }
 
-RecurrentArgs make_args(RecurrentKind kind, DType dtype, int64_t T, int64_t B, int64_t U, Activation activation,
-                        bool reverse, const Tensor* mask, bool gradient) {
+RecurrentArgs make_args(RecurrentKind kind, DType dtype, int64_t T, int64_t B, int64_t U,
+                        Activation activation, bool reverse, const Tensor* mask, bool gradient) {
   RecurrentArgs a{};
   a.dtype = dtype, a.kind = kind, a.activation = activation, a.reverse = reverse;
   a.masked = mask != nullptr;
   a.T = T, a.B = B, a.U = U;
   const int64_t in = gradient ? a.width() : U, out = gradient ? U : a.width();
-  a.gemm = {.dtype = dtype, .precision = matmul_precision(), .m = a.rows(), .n = out, .k = in, .a_row = in,
-            .a_col = 1, .b_row = out, .b_col = 1, .c_row = out, .accumulate = gradient};
+  a.gemm = {.dtype = dtype,
+            .precision = matmul_precision(),
+            .m = a.rows(),
+            .n = out,
+            .k = in,
+            .a_row = in,
+            .a_col = 1,
+            .b_row = out,
+            .b_col = 1,
+            .c_row = out,
+            .accumulate = gradient};
   GemmArgs last = a.gemm;  // of fewer samples
   last.m = B - (a.blocks() - 1) * a.rows();
   a.gemm_bytes = align64(std::max(gemm_scratch_bytes(a.gemm), gemm_scratch_bytes(last)));
@@ -227,7 +237,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> recurrent_grad(RecurrentKind kind, co
                dh0 = Tensor::empty({B, U}, y.dtype()), dc0 = lstm ? Tensor::empty({B, U}, y.dtype()) : none;
   const RecurrentArgs a = make_args(kind, y.dtype(), T, B, U, activation, reverse, mask, true);
   if (y.size() > 0) {
-    const Tensor dys = contiguous(dy), wt = contiguous(w.transpose({1, 0})), ms = mask ? contiguous(*mask) : dys;
+    const Tensor dys = contiguous(dy), wt = contiguous(w.transpose({1, 0})),
+                 ms = mask ? contiguous(*mask) : dys;
     const double flops = 2.0 * static_cast<double>(T * B * U) * static_cast<double>(G * U);
     launch<run_grad>(op, a, {&dys, &y, &c, &gates, &wt, &ms}, {&dx, &ds, &dh0, &dc0},
                      static_cast<size_t>(a.blocks()) * a.block_bytes, {.flops = flops});

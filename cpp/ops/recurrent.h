@@ -64,9 +64,9 @@ struct RecurrentKernels {
   Table f32, f64;
 };
 
-// Returns y, c and gates. y [T + states, B, U]: h0, h(1) .. h(T), then, of an lstm, c(T); c [T + 1, B, U] with
-// c0 first, empty but for an lstm; gates [T, B, 4 U], empty for rnn. w [U, G U]; bias [G U] or null, gru only;
-// mask [T, B] bool or null.
+// Returns y, c and gates. y [T + states, B, U]: h0, h(1) .. h(T), then, of an lstm, c(T); c [T + 1, B, U]
+// with c0 first, empty but for an lstm; gates [T, B, 4 U], empty for rnn. w [U, G U]; bias [G U] or null, gru
+// only; mask [T, B] bool or null.
 std::tuple<Tensor, Tensor, Tensor> recurrent(RecurrentKind kind, const Tensor& x, const Tensor& w,
                                              const Tensor* bias, const Tensor& h0, const Tensor* c0,
                                              const Tensor* mask, Activation activation, bool reverse);

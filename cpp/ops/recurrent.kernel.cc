@@ -114,7 +114,8 @@ bool pass_by(const RecurrentGradStep& s, int64_t row, int64_t width) {
   const T* dy = row_of<T>(s.dy, row, s.units);
   T* dh = row_of<T>(s.dh, row, s.units);
   if (dy) {
-    for_units<T>(s.units, [&](int64_t i, int n) { (V::load(dh + i, n) + V::load(dy + i, n)).store(dh + i, n); });
+    for_units<T>(s.units,
+                 [&](int64_t i, int n) { (V::load(dh + i, n) + V::load(dy + i, n)).store(dh + i, n); });
   }
   if (!s.mask || s.mask[row]) return false;
   T *dx = row_of<T>(s.dx, row, width), *ds = row_of<T>(s.ds, row, width);
