@@ -50,24 +50,16 @@ LAMINA_INLINE VecF quotient(VecF a, VecF b) {
 }
 LAMINA_INLINE VecD quotient(VecD a, VecD b) { return a / b; }
 
-// e^r 2^n for x = n ln 2 + r, n rounded by adding 1.5 * 2^23. Rows with an instruction for the scaling have
-// no more to do. For the others n + 127 becomes the exponent of 2^n where it stands; n is that of x (1 -
-// 1/252), so that 2^n is normal wherever the result is, and r stays below 0.35 + |x| / 252.
+// e^r 2^n for x = n ln 2 + r, n rounded by adding 1.5 * 2^23.
 LAMINA_INLINE VecF exp(VecF x) {
-  // e^r = 1 + r + r^2 Q(r), relative error 2^-28; the second 2^-27.5, where |x| > 20 up to 2^-24.5.
+  // e^r = 1 + r + r^2 Q(r), relative error 2^-28.
   constexpr float kQ[] = {0x1.fffffcp-2f, 0x1.555492p-3f, 0x1.5558f2p-5f, 0x1.123a20p-7f, 0x1.6a23d6p-10f};
-  constexpr float kWide[] = {0x1.000004p-1f, 0x1.55551ep-3f,  0x1.554f08p-5f,
-                             0x1.112d46p-7f, 0x1.70a9b4p-10f, 0x1.976708p-13f};
-  constexpr bool kScales = kVecBytes == 64;
-  constexpr float kShift = 0x1.8p23f + (kScales ? 0.0f : 127.0f);
-  // Beyond these bounds the result is 0 or infinity, which the scaling, or an exponent of 0 or 255, produces.
-  x = clamp(x, kScales ? -104.0f : -88.3f, 89.0f);
-  const VecF shifted = fma(x, kScales ? kLog2e : kLog2e * (1.0f - 1.0f / 252.0f), kShift),
-             n = shifted - kShift;
+  constexpr float kShift = 0x1.8p23f;
+  // Outside these bounds the result is 0 or infinity, which the scaling still produces.
+  x = clamp(x, -104.0f, 89.0f);
+  const VecF n = fma(x, kLog2e, kShift) - kShift;
   const VecF r = fnma(n, kLn2Low, fnma(n, kLn2High, x));
-  if constexpr (kScales) return scale_by_power(fma(fma(polynomial(r, kQ), r, 1.0f), r, 1.0f), n);
-  const VecF power = bit_cast<float>(bit_cast<int32_t>(shifted) << 23);
-  return fma(fma(polynomial(r, kWide), r, 1.0f), r, 1.0f) * power;
+  return scale_by_power(fma(fma(polynomial(r, kQ), r, 1.0f), r, 1.0f), n);
 }
 
 // e^r - 1 = r + r^2 Q(r) for |r| <= ln 2 / 2, relative error 2^-31.
