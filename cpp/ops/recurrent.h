@@ -11,7 +11,7 @@
 // T - 1 - s; states are in the order of the steps.
 //
 // Samples do not meet, so blocks of them go through all steps by themselves; where W is larger than a core's
-// second-level cache, all samples go together and each product is split instead. Both give the same bits.
+// second-level cache, all samples go together and each product is split instead. Sizes alone decide.
 #pragma once
 
 #include <cstdint>

@@ -88,9 +88,6 @@ def test_a_custom_cell():
     class Sum:
         state_size = output_size = 3
 
-        def call(self, inputs, states, training=False):
-            return self(inputs, states)
-
         def __call__(self, inputs, states):
             total = states[0] + inputs
             return total, [total]
@@ -134,7 +131,7 @@ def test_initial_states_of_a_functional_model():
     [
         (lambda: layers.LSTM(0), r"\[LSTMCell\] units must be a positive integer. Received: units=0"),
         (lambda: layers.GRU(3, dropout=1.5), r"\[GRUCell\] dropout must be a number from 0 to 1"),
-        (lambda: layers.RNN(layers.Dense(3)), r"\[RNN\] a cell has call\(inputs, states\) and state_size"),
+        (lambda: layers.RNN(layers.Dense(3)), r"\[RNN\] a cell is called on \(inputs, states\) and has a state_size"),
         (lambda: layers.LSTM(3)(np.zeros((2, 3))), r"expected 3 axes|ndim|axes"),
         (lambda: layers.LSTM(3)(np.zeros((2, 0, 3))), r"needs at least one step. Received: inputs.shape=\(2, 0, 3\)"),
         (lambda: layers.LSTM(3, stateful=True)(lm.Input((4, 3))), r"needs the size of its batches.*\(None, 4, 3\)"),

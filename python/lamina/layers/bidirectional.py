@@ -34,8 +34,7 @@ class Bidirectional(Layer):
     """
 
     _casts_integers = True
-    _not_config = ("input_shape", "input_dim", "weights")
-    supports_masking = True
+    _not_config = (*Layer._not_config, "weights")
 
     def __init__(self, layer, merge_mode="concat", weights=None, backward_layer=None, **kwargs):
         super().__init__(**kwargs)

@@ -24,8 +24,7 @@ class Embedding(Layer):
     Input: ids `[batch, ...]`, integers or integral floats. Output: `[batch, ..., output_dim]`.
 
     Raises:
-        ValueError: if a size is not a positive integer, or the weights have another shape.
-        IndexError: for an id outside the table.
+        ValueError: if a size is not a positive integer, the weights have another shape, or an id is too large.
 
     Example:
         >>> import lamina as lm

@@ -53,7 +53,6 @@ class GlobalAveragePooling1D(_GlobalAveragePooling):
     """
 
     rank = 1
-    supports_masking = True
 
     def call(self, inputs, mask=None):
         if mask is None:

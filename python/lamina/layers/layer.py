@@ -89,10 +89,8 @@ class Layer(Owner):
         (2, 3)
     """
 
-    _not_config: tuple[str, ...] = (
-        "input_shape",
-        "input_dim",
-    )  # hints for building: saved with the built shape instead
+    # Hints for building, saved with the built shape instead.
+    _not_config: tuple[str, ...] = ("input_shape", "input_dim")
     # Whether integer inputs (pixels) are cast to the layer's dtype as floating ones are.
     _casts_integers = False
     # What `call` takes; set for each subclass.
@@ -100,7 +98,7 @@ class Layer(Owner):
     _training_position = 1
     _mask_arguments: tuple[tuple, ...] = ()  # (position and name of a tensor, position and name of its mask)
     supports_masking = False
-    _makes_masks = False  # has a compute_mask of its own
+    _makes_masks = False  # has a compute_mask of its own, and so supports masking
     _default_training: bool | None = None
     _first_input: str | None = "inputs"
 

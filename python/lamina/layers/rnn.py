@@ -15,7 +15,7 @@ class RNN(Layer):
     """Runs a cell over the steps of a sequence.
 
     Args:
-        cell: a cell: an object, mostly a Layer, with `call(inputs, states) -> (output, states)` and `state_size`; also
+        cell: a cell: a callable, mostly a Layer, `cell(inputs, states) -> (output, states)`, with a `state_size`; also
             `output_size` and `get_initial_state(batch_size)`. A list of cells is stacked.
         return_sequences: whether the outputs of all steps come out, not the last one alone.
         return_state: whether the last states come out too, after the output.
@@ -41,7 +41,6 @@ class RNN(Layer):
     """
 
     _casts_integers = True
-    supports_masking = True
 
     def __init__(
         self,

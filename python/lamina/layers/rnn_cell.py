@@ -17,7 +17,7 @@ class WeightedCell(Layer):
     The projection needs no state, so a recurrent layer makes it for all steps at once.
     """
 
-    _not_config = ("input_shape", "input_dim", "weights")
+    _not_config = (*Layer._not_config, "weights")
     gates = 1
     states = 1
 
@@ -342,7 +342,7 @@ class StackedRNNCells(Layer):
                 cell.build(input_shape)
             input_shape = (input_shape[0], output_size_of(cell))
 
-    def call(self, inputs, states, training=False):
+    def call(self, inputs, states):
         after = []
         for cell, before in zip(self.cells, states):
             inputs, state = cell(inputs, before)
@@ -352,9 +352,10 @@ class StackedRNNCells(Layer):
 
 def check_cell(where, cell):
     """Raises ValueError for what is no cell."""
-    if not callable(getattr(cell, "call", None)) or getattr(cell, "state_size", None) is None:
+    if not callable(cell) or getattr(cell, "state_size", None) is None:
         raise ValueError(
-            f"[{where}] a cell has call(inputs, states) and state_size, an integer or a list. Received: {cell!r}."
+            f"[{where}] a cell is called on (inputs, states) and has a state_size, an integer or a list. "
+            f"Received: {cell!r}."
         )
 
 
