@@ -226,10 +226,14 @@ TEST_F(Allocator, ForkedChildCanAllocate) {
 #if defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "ThreadSanitizer does not follow the child of a process with threads";
 #endif
-  std::atomic<bool> done{false};
+  std::atomic<bool> done{false}, begun{false};
   std::thread other([&] {
-    while (!done) deallocate(allocate(100), 100);
+    while (!done) {
+      deallocate(allocate(100), 100);
+      begun = true;
+    }
   });
+  while (!begun) std::this_thread::yield();
   for (int repeat = 0; repeat < 20; ++repeat) {
     const pid_t child = fork();
     ASSERT_GE(child, 0);
