@@ -51,6 +51,7 @@ constexpr int64_t kDirectK =
 // K is split where C has fewer than kSplitTiles tiles, into slices of at least kSplitK.
 constexpr int64_t kSplitTiles = 16;
 constexpr int64_t kSplitK = 1024;
+constexpr int64_t kPartsTileM = 64, kPartsTileN = 128;
 
 // How one product is carried out; a function of its sizes and strides alone.
 struct Plan {
@@ -94,7 +95,9 @@ Plan make_plan(const GemmArgs& g) {
 
   p.slices = 1;
   if (g.k >= 2 * kSplitK) {
-    const int64_t tiles = ceil_div(g.m, kTileM) * ceil_div(g.n, kTileN);
+    const bool parts = gemm_splits(g);  // whose tiles may be small
+    const int64_t tiles = parts ? 2 * ceil_div(g.m, kPartsTileM) * ceil_div(g.n, kPartsTileN)
+                                : ceil_div(g.m, kTileM) * ceil_div(g.n, kTileN);
     if (tiles < kSplitTiles) p.slices = std::min(ceil_div(kSplitTiles, tiles), g.k / kSplitK);
   }
   p.slice_k = ceil_div(g.k, p.slices);
@@ -334,6 +337,21 @@ double gemm_cost(const GemmArgs& g) {
   if (g.k > 0 && gemm_is_rows(g)) return 30 + gemm_rows_cost(g);
   const double multiply_adds = static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k);
   return 30 + cost_of(multiply_adds, gemm_kernels_of(g.dtype));
+}
+
+size_t gemm_packed_bytes(const GemmArgs& args) {
+  const GemmArgs g = with_unit_strides(args);
+  return g.k > 0 && gemm_split_prepacks(g) ? align64(gemm_split_packed_bytes(g)) : 0;
+}
+
+void gemm_pack(const GemmArgs& g, const void* b, void* packed) {
+  gemm_split_pack(g, static_cast<const float*>(b), packed);
+}
+
+void gemm_run_packed(const GemmArgs& g, const void* a, const void* b, const void* packed, const void* bias,
+                     void* c) {
+  gemm_split_run_packed(g, static_cast<const float*>(a), static_cast<const float*>(b), packed,
+                        static_cast<const float*>(bias), static_cast<float*>(c));
 }
 
 void gemm_run(const GemmArgs& args, const void* a, const void* b, const void* bias, void* c, void* scratch) {

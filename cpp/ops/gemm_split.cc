@@ -40,15 +40,23 @@ constexpr double kProductCost = 0.0008, kSplitCost = 0.2, kSplitFarCost = 0.4, k
                  kFmaCost = 0.0125;
 constexpr double kPartsInL2 = 1 << 20;  // bytes
 
-double cost_of(const GemmArgs& g, int64_t m, int64_t n) {
+double cost_of(const GemmArgs& g, int64_t m, int64_t n, bool packed = false) {
   const int parts = split_parts(g.precision);
   const double products = parts * (parts + 1) / 2;
   const auto whole = [](int64_t size, int64_t unit) { return static_cast<double>(round_up(size, unit)); };
   const double k = static_cast<double>(g.k), size_b = k * static_cast<double>(n);
-  const double split_b = size_b * parts * sizeof(uint16_t) > kPartsInL2 ? kSplitFarCost : kSplitCost;
+  const double split_b = packed                                           ? 0.0
+                         : size_b * parts * sizeof(uint16_t) > kPartsInL2 ? kSplitFarCost
+                                                                          : kSplitCost;
   return kProductCost * products * whole(m, 16) * whole(n, 16) * whole(g.k, kSplitUnit) +
          kSplitCost * k * static_cast<double>(m * ceil_div(n, kTileN)) + split_b * size_b +
          kResultCost * static_cast<double>(m * n) * whole(g.k, 128) / 128;
+}
+
+bool is_splittable(const GemmArgs& g) {
+  if (!gemm_split_kernels() || g.dtype != DType::kFloat32 || split_parts(g.precision) == 0) return false;
+  if (g.m < 8 || g.n < 8 || g.k < 8) return false;
+  return (g.a_row == 1 || g.a_col == 1) && (g.b_row == 1 || g.b_col == 1);
 }
 
 // How one product is cut; a function of its sizes alone, but for the tiles, which do not change bits.
@@ -97,10 +105,10 @@ GemmSplitBlock block_of(const GemmArgs& g, const float* a, const float* b, const
           .activation = g.activation};
 }
 
-// B over n columns from jc and k in [pc, pc + kc). A product whose tiles are split over threads has its B
+// B over nc columns and kc of k. A product whose tiles are split over threads has its B
 // split alike, worth a thread by itself or not: the same columns to the same thread, whose core then has
 // them.
-void pack_b(const GemmArgs& g, const Cut& cut, const float* b, int64_t nc, int64_t kc, double product_cost,
+void pack_b(const GemmArgs& g, int parts, const float* b, int64_t nc, int64_t kc, double product_cost,
             uint16_t* packed, bool* fits) {
   const GemmSplitKernels& kernels = *gemm_split_kernels();
   const int64_t panels = ceil_div(nc, kSplitPanel), blocks = ceil_div(kc, kernels.block_k);
@@ -117,14 +125,14 @@ void pack_b(const GemmArgs& g, const Cut& cut, const float* b, int64_t nc, int64
       for (int64_t unit = 0; unit < size; unit += kSplitUnit) {
         for (int64_t panel = first; panel < last; ++panel) {
           const int64_t j = panel * kSplitPanel;
-          const bool good = kernels.pack_b[cut.parts - 1](
-              {.src = b + (k + unit) * g.b_row + j * g.b_col,
-               .dst = packed + panels * split_panel_size(cut.parts, k) +
-                      panel * split_panel_size(cut.parts, size) + split_panel_size(cut.parts, unit),
-               .count = std::min(nc - j, kSplitPanel),
-               .k = std::min(size - unit, kSplitUnit),
-               .row = g.b_row,
-               .col = g.b_col});
+          const bool good = kernels.pack_b[parts - 1]({.src = b + (k + unit) * g.b_row + j * g.b_col,
+                                                       .dst = packed + panels * split_panel_size(parts, k) +
+                                                              panel * split_panel_size(parts, size) +
+                                                              split_panel_size(parts, unit),
+                                                       .count = std::min(nc - j, kSplitPanel),
+                                                       .k = std::min(size - unit, kSplitUnit),
+                                                       .row = g.b_row,
+                                                       .col = g.b_col});
           fit[panel] = fit[panel] && good;
         }
       }
@@ -136,10 +144,8 @@ void pack_b(const GemmArgs& g, const Cut& cut, const float* b, int64_t nc, int64
 }  // namespace
 
 bool gemm_splits(const GemmArgs& g) {
-  if (!gemm_split_kernels() || g.dtype != DType::kFloat32 || split_parts(g.precision) == 0) return false;
-  if (g.m < 8 || g.n < 8 || g.k < 8) return false;
-  if ((g.a_row != 1 && g.a_col != 1) || (g.b_row != 1 && g.b_col != 1)) return false;
-  return cost_of(g, g.m, g.n) < kFmaCost * static_cast<double>(g.m * g.n) * static_cast<double>(g.k);
+  return is_splittable(g) &&
+         cost_of(g, g.m, g.n) < kFmaCost * static_cast<double>(g.m * g.n) * static_cast<double>(g.k);
 }
 
 size_t gemm_split_scratch_bytes(const GemmArgs& g) {
@@ -162,7 +168,7 @@ void gemm_split_run(const GemmArgs& g, const float* a, const float* b, const flo
       GemmArgs tile = g;
       tile.k = kc;
       const double cost = cost_of(tile, g.m, nc);
-      pack_b(g, cut, b + pc * g.b_row + jc * g.b_col, nc, kc, cost, packed, fits);
+      pack_b(g, cut.parts, b + pc * g.b_row + jc * g.b_col, nc, kc, cost, packed, fits);
       const int64_t tiles_m = ceil_div(g.m, cut.tile_m), tiles = tiles_m * ceil_div(nc, cut.tile_n);
       parallel_for(tiles, grain_for(cost / static_cast<double>(tiles)), [&](int64_t begin, int64_t end) {
         for (int64_t t = begin; t < end; ++t) {
@@ -183,6 +189,57 @@ void gemm_split_run(const GemmArgs& g, const float* a, const float* b, const flo
       });
     }
   }
+}
+
+bool gemm_split_prepacks(const GemmArgs& g) {
+  return is_splittable(g) &&
+         cost_of(g, g.m, g.n, true) < kFmaCost * static_cast<double>(g.m * g.n) * static_cast<double>(g.k);
+}
+
+namespace {
+
+// Parts of all of B, then the verdicts.
+size_t parts_bytes(const GemmArgs& g) {
+  return static_cast<size_t>(ceil_div(g.n, kSplitPanel) * split_panel_size(split_parts(g.precision), g.k)) *
+         sizeof(uint16_t);
+}
+
+}  // namespace
+
+size_t gemm_split_packed_bytes(const GemmArgs& g) {
+  return parts_bytes(g) +
+         static_cast<size_t>(ceil_div(g.n, kSplitPanel) * ceil_div(g.k, gemm_split_kernels()->block_k));
+}
+
+void gemm_split_pack(const GemmArgs& g, const float* b, void* packed) {
+  pack_b(g, split_parts(g.precision), b, g.n, g.k, 0, static_cast<uint16_t*>(packed),
+         reinterpret_cast<bool*>(static_cast<char*>(packed) + parts_bytes(g)));
+}
+
+// Tiles are whole in m, so that a thread meets the same columns of B in every product.
+void gemm_split_run_packed(const GemmArgs& g, const float* a, const float* b, const void* packed,
+                           const float* bias, float* c) {
+  const int parts = split_parts(g.precision);
+  const int64_t panels = ceil_div(g.n, kSplitPanel);
+  int64_t tile_n = std::min(kTileN, round_up(g.n, kSplitPanel));
+  while (tile_n > kMinTileN && ceil_div(g.n, tile_n) < num_threads())
+    tile_n = round_up(tile_n / 2, kSplitPanel);
+  const int64_t tiles_m = ceil_div(g.m, kTileM), tiles = tiles_m * ceil_div(g.n, tile_n);
+  const double cost = cost_of(g, g.m, g.n, true) / static_cast<double>(tiles);
+  parallel_for(tiles, grain_for(cost), [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      const int64_t i = t % tiles_m * kTileM, j = t / tiles_m * tile_n;
+      GemmSplitBlock block =
+          block_of(g, a + i * g.a_row, b + j * g.b_col, bias ? bias + j : nullptr, c + i * g.c_row + j);
+      block.m = std::min(kTileM, g.m - i);
+      block.n = std::min(tile_n, g.n - j);
+      block.packed_b = static_cast<const uint16_t*>(packed);
+      block.fits_b = reinterpret_cast<const bool*>(static_cast<const char*>(packed) + parts_bytes(g));
+      block.first_panel = j / kSplitPanel;
+      block.panels = panels;
+      gemm_split_kernels()->multiply[parts - 1](block);
+    }
+  });
 }
 
 }  // namespace lamina

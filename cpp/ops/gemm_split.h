@@ -39,6 +39,14 @@ double gemm_split_cost(const GemmArgs& args);
 void gemm_split_run(const GemmArgs& args, const float* a, const float* b, const float* bias, float* c,
                     void* scratch);
 
+// Products with one B, split once (its bytes: gemm_split_packed_bytes). m of `args` is that of a product;
+// gemm_split_prepacks: whether products of so many rows gain from it, where gemm_splits may say no.
+bool gemm_split_prepacks(const GemmArgs& args);
+size_t gemm_split_packed_bytes(const GemmArgs& args);
+void gemm_split_pack(const GemmArgs& args, const float* b, void* packed);
+void gemm_split_run_packed(const GemmArgs& args, const float* a, const float* b, const void* packed,
+                           const float* bias, float* c);
+
 // Split operands lie in panels of 32 rows of A or columns of B, by units of 32 k, as tiles ready to load:
 //
 //   panel: [unit of k][part][half: 16 of the panel][16 rows][32 bfloat16]

@@ -51,8 +51,10 @@ void multiply(const GemmSplitBlock& g) {
   const int64_t panels_n = ceil_div(g.n, kPanel);
   const bool in_l2 = g.panels * split_panel_size(P, g.k) <= kElementsInL2;
   const auto begin_a = [&](int64_t pc, int64_t i, int turn) {
+    const float* after =
+        i + kPanel < g.m ? g.a + (i + kPanel) * g.a_row + pc * g.a_col : g.a + (pc + kBlockK) * g.a_col;
     side.next.begin(true, g.a + i * g.a_row + pc * g.a_col, g.a_row, g.a_col, simd_min(kPanel, g.m - i),
-                    simd_min(kBlockK, g.k - pc), panels[turn]);
+                    simd_min(kBlockK, g.k - pc), panels[turn], after);
   };
   int turn = 0;
   begin_a(0, 0, turn);

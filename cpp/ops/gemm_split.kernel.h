@@ -75,10 +75,12 @@ enum class Order { a_along_k, b_along_n, transposed };
 template <int P>
 class Splitter {
  public:
-  // count <= 32 rows of A or columns of B over k; at(w, k) = src[w * w_step + k * k_step].
+  // count <= 32 rows of A or columns of B over k; at(w, k) = src[w * w_step + k * k_step]. What lies alike
+  // from `after` on comes next and is fetched meanwhile.
   void begin(bool of_a, const float* src, int64_t w_step, int64_t k_step, int64_t count, int64_t k,
-             uint16_t* dst) {
+             uint16_t* dst, const float* after = nullptr) {
     src_ = src;
+    ahead_ = after ? after - src : 0;
     dst_ = dst;
     w_step_ = w_step;
     k_step_ = k_step;
@@ -134,8 +136,8 @@ class Splitter {
     uint16_t* to = dst_ + unit * P * kPartSize + i * kUnit;
     for (; n > 0; --n) {
       const int64_t left = kFull ? kUnit : i < count ? k - unit * kUnit : 0;
-      __builtin_prefetch(p + kPanel * w_step_, 0, 2);  // of the next panel
-      __builtin_prefetch(p + kPanel * w_step_ + 16, 0, 2);
+      __builtin_prefetch(p + ahead_, 0, 2);
+      __builtin_prefetch(p + ahead_ + 16, 0, 2);
       split_row<P>(load<kFull>(p, left), load<kFull>(p + 16, left - 16), sum_a, sum_b, to);
       p += kUnit;
       to += P * kPartSize;
@@ -192,6 +194,14 @@ class Splitter {
              of_a_ ? w_lanes : k_lanes, square_[i_]);
       } else {
         const int64_t row = i_ - 2;
+        const float* line = src_ + ahead_ + half * 16 * w_step_ + unit * kUnit * k_step_;
+        if (of_a_) {
+          __builtin_prefetch(line + row * k_step_, 0, 2);
+          __builtin_prefetch(line + (row + 16) * k_step_, 0, 2);
+        } else {
+          __builtin_prefetch(line + row * w_step_, 0, 2);
+          __builtin_prefetch(line + row * w_step_ + 16, 0, 2);
+        }
         split_row<P>(VecF::load(square_[0] + row * 16), VecF::load(square_[1] + row * 16), sum_a, sum_b,
                      dst_ + unit * P * kPartSize + half * kTile + row * kUnit);
       }
@@ -225,6 +235,7 @@ class Splitter {
 
   const float* src_;
   uint16_t* dst_;
+  int64_t ahead_;
   int64_t w_step_, k_step_, count_, k_, unit_, units_, halves_, i_, left_ = 0;
   VecF sum_a_, sum_b_;
   Order order_;

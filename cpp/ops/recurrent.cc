@@ -21,6 +21,7 @@ namespace {
 constexpr int64_t kGates[3] = {1, 4, 3};
 constexpr int64_t kBlock = 16;                // samples that go through all steps by themselves
 constexpr int64_t kWeightBytes = 1 << 20;     // of W; beyond, all samples go together
+constexpr int64_t kPackedSteps = 3;           // on which preparing W pays
 constexpr double kCost[3] = {0.8, 3.0, 2.5};  // rough ns of a unit's functions
 
 struct RecurrentArgs {
@@ -30,7 +31,8 @@ struct RecurrentArgs {
   bool reverse, masked, biased;
   int64_t T, B, U;
   GemmArgs gemm;                   // of a block of samples
-  size_t gemm_bytes, block_bytes;  // scratch: of one product, of one block of samples
+  size_t packed_bytes;             // scratch: of W prepared for all steps, or 0,
+  size_t gemm_bytes, block_bytes;  // of one product, of one block of samples
 
   int k() const { return static_cast<int>(kind); }
   int64_t G() const { return kGates[k()]; }
@@ -39,6 +41,7 @@ struct RecurrentArgs {
   int64_t rows() const { return together() ? B : kBlock; }
   int64_t blocks() const { return B == 0 ? 0 : (B + rows() - 1) / rows(); }
   bool lstm() const { return kind == RecurrentKind::lstm; }
+  size_t scratch_bytes() const { return packed_bytes + static_cast<size_t>(blocks()) * block_bytes; }
   double step_cost(int64_t n) const { return kCost[k()] * static_cast<double>(n * U) + gemm_cost(gemm); }
   const RecurrentKernels::Table& table() const {
     return dtype == DType::kFloat32 ? recurrent_kernels().f32 : recurrent_kernels().f64;
@@ -53,6 +56,22 @@ struct At {
                 : nullptr;
   }
 };
+
+// h W of n samples, or its gradient; `packed` is null where W is taken as it lies.
+void multiply(const RecurrentArgs& a, int64_t n, const void* h, const void* w, const void* packed, void* s,
+              void* scratch) {
+  GemmArgs g = a.gemm;
+  g.m = n;
+  if (packed) return gemm_run_packed(g, h, w, packed, nullptr, s);
+  gemm_run(g, h, w, nullptr, s, scratch);
+}
+
+// W prepared at the head of the scratch, or null.
+void* pack_weights(const RecurrentArgs& a, const void* w, void* scratch) {
+  if (a.packed_bytes == 0) return nullptr;
+  gemm_pack(a.gemm, w, scratch);
+  return scratch;
+}
 
 // body(first sample, samples) on every block: as chunks of their own, or one after the other.
 template <class Body>
@@ -84,18 +103,17 @@ Status run_forward(const RecurrentArgs& a, Buffers b) {
   const bool* mask = a.masked ? b.at<bool>(5) : nullptr;
   char *y = b.at<char>(6), *c = a.lstm() ? b.at<char>(7) : nullptr;
   char* gates = a.kind == RecurrentKind::rnn ? nullptr : b.at<char>(8);
+  const void* packed = pack_weights(a, w, b.scratch);
   for_blocks(a, [&](int64_t block, int64_t first, int64_t n) {
-    char* s = static_cast<char*>(b.scratch) + static_cast<size_t>(block) * a.block_bytes;
+    char* s = static_cast<char*>(b.scratch) + a.packed_bytes + static_cast<size_t>(block) * a.block_bytes;
     void* product_scratch = s + (a.block_bytes - a.gemm_bytes);
     const size_t bytes = static_cast<size_t>(n * a.U) * at.item;
     std::memcpy(at(y, first * a.U), at(h0, first * a.U), bytes);
     if (c) std::memcpy(at(c, first * a.U), at(c0, first * a.U), bytes);
-    GemmArgs g = a.gemm;
-    g.m = n;
     for (int64_t t = 0; t < a.T; ++t) {
       const int64_t source = (a.reverse ? a.T - 1 - t : t) * a.B + first, before = (t * a.B + first) * a.U,
                     after = before + a.B * a.U;
-      gemm_run(g, at(y, before), w, nullptr, s, product_scratch);
+      multiply(a, n, at(y, before), w, packed, s, product_scratch);
       for_rows(a, n, [&](int64_t r, int64_t rows) {
         a.table().step[a.k()]({rows, a.U, a.activation, at(x, (source + r) * a.width()), at(s, r * a.width()),
                                bias, mask ? mask + source + r : nullptr, at(y, before + r * a.U),
@@ -108,7 +126,8 @@ Status run_forward(const RecurrentArgs& a, Buffers b) {
   return {};
 }
 
-// Reads dy, y, c, gates, w^T, mask; writes dx, ds, dh0, dc0. Scratch: the product's, for each block.
+// Reads dy, y, c, gates, w (w^T where it is not packed), mask; writes dx, ds, dh0, dc0. Scratch: the
+// product's, for each block.
 Status run_grad(const RecurrentArgs& a, Buffers b) {
   const At at{itemsize(a.dtype)};
   const char *dy = b.at<char>(0), *y = b.at<char>(1), *c = a.lstm() ? b.at<char>(2) : nullptr;
@@ -116,13 +135,14 @@ Status run_grad(const RecurrentArgs& a, Buffers b) {
   const bool* mask = a.masked ? b.at<bool>(5) : nullptr;
   char *dx = b.at<char>(6), *ds = a.kind == RecurrentKind::gru ? b.at<char>(7) : nullptr;
   char *dh0 = b.at<char>(8), *dc0 = a.lstm() ? b.at<char>(9) : nullptr;
+  const void* packed = pack_weights(a, w, b.scratch);
   for_blocks(a, [&](int64_t block, int64_t first, int64_t n) {
+    char* scratch =
+        static_cast<char*>(b.scratch) + a.packed_bytes + static_cast<size_t>(block) * a.block_bytes;
     char *dh = at(dh0, first * a.U), *dc = at(dc0, first * a.U);
     const size_t bytes = static_cast<size_t>(n * a.U) * at.item;
     std::memset(dh, 0, bytes);
     if (dc) std::memcpy(dc, at(dy, ((a.T + 1) * a.B + first) * a.U), bytes);
-    GemmArgs g = a.gemm;
-    g.m = n;
     for (int64_t t = a.T - 1; t >= 0; --t) {
       const int64_t source = (a.reverse ? a.T - 1 - t : t) * a.B + first, before = (t * a.B + first) * a.U,
                     after = before + a.B * a.U;
@@ -133,8 +153,7 @@ Status run_grad(const RecurrentArgs& a, Buffers b) {
                                at(gates, (t * a.B + first + r) * 4 * a.U), at(dh, r * a.U), at(dc, r * a.U),
                                at(dx, (source + r) * a.width()), at(ds, (source + r) * a.width())});
       });
-      gemm_run(g, at(ds ? ds : dx, source * a.width()), w, nullptr, dh,
-               static_cast<char*>(b.scratch) + static_cast<size_t>(block) * a.block_bytes);
+      multiply(a, n, at(ds ? ds : dx, source * a.width()), w, packed, dh, scratch);
     }
     // What reached h0 itself: y begins with it.
     const char* direct = at(dy, first * a.U);
@@ -167,9 +186,17 @@ RecurrentArgs make_args(RecurrentKind kind, DType dtype, int64_t T, int64_t B, i
             .b_col = 1,
             .c_row = out,
             .accumulate = gradient};
+  if (T >= kPackedSteps) {
+    GemmArgs packed = a.gemm;
+    packed.m = std::min(B, a.rows());
+    if (gradient) packed.b_row = 1, packed.b_col = a.width();  // W itself: W^T need not be written first
+    a.packed_bytes = gemm_packed_bytes(packed);
+    if (a.packed_bytes > 0) a.gemm = packed;
+  }
   GemmArgs last = a.gemm;  // of fewer samples
   last.m = B - (a.blocks() - 1) * a.rows();
-  a.gemm_bytes = align64(std::max(gemm_scratch_bytes(a.gemm), gemm_scratch_bytes(last)));
+  if (a.packed_bytes == 0)
+    a.gemm_bytes = align64(std::max(gemm_scratch_bytes(a.gemm), gemm_scratch_bytes(last)));
   const size_t s = gradient ? 0 : align64(static_cast<size_t>(a.rows() * a.width()) * itemsize(dtype));
   a.block_bytes = s + a.gemm_bytes;
   return a;
@@ -214,8 +241,8 @@ std::tuple<Tensor, Tensor, Tensor> recurrent(RecurrentKind kind, const Tensor& x
     const Tensor xs = contiguous(x), ws = contiguous(w), hs = contiguous(h0), cs = c0 ? contiguous(*c0) : hs,
                  bs = bias ? contiguous(*bias) : hs, ms = mask ? contiguous(*mask) : hs;
     const double flops = 2.0 * static_cast<double>(T * B * U) * static_cast<double>(G * U);
-    launch<run_forward>(op, a, {&xs, &ws, &bs, &hs, &cs, &ms}, {&y, &c, &gates},
-                        static_cast<size_t>(a.blocks()) * a.block_bytes, {.flops = flops});
+    launch<run_forward>(op, a, {&xs, &ws, &bs, &hs, &cs, &ms}, {&y, &c, &gates}, a.scratch_bytes(),
+                        {.flops = flops});
   }
   return {y, c, gates};
 }
@@ -237,11 +264,11 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> recurrent_grad(RecurrentKind kind, co
                dh0 = Tensor::empty({B, U}, y.dtype()), dc0 = lstm ? Tensor::empty({B, U}, y.dtype()) : none;
   const RecurrentArgs a = make_args(kind, y.dtype(), T, B, U, activation, reverse, mask, true);
   if (y.size() > 0) {
-    const Tensor dys = contiguous(dy), wt = contiguous(w.transpose({1, 0})),
+    const Tensor dys = contiguous(dy), ws = contiguous(a.packed_bytes > 0 ? w : w.transpose({1, 0})),
                  ms = mask ? contiguous(*mask) : dys;
     const double flops = 2.0 * static_cast<double>(T * B * U) * static_cast<double>(G * U);
-    launch<run_grad>(op, a, {&dys, &y, &c, &gates, &wt, &ms}, {&dx, &ds, &dh0, &dc0},
-                     static_cast<size_t>(a.blocks()) * a.block_bytes, {.flops = flops});
+    launch<run_grad>(op, a, {&dys, &y, &c, &gates, &ws, &ms}, {&dx, &ds, &dh0, &dc0}, a.scratch_bytes(),
+                     {.flops = flops});
   }
   return {dx, kind == RecurrentKind::gru ? ds : dx, dh0, dc0};
 }

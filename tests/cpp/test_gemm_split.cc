@@ -9,6 +9,7 @@
 
 #include "base/cpu.h"
 #include "base/dtype.h"
+#include "base/parallel.h"
 #include "ops/gemm.h"
 #include "ops/gemm_split.h"
 
@@ -20,6 +21,9 @@ class GemmSplit : public testing::Test {
   void SetUp() override {
     if (isa() != Isa::amx) GTEST_SKIP() << "no tiles on this machine, or not this row";
   }
+  void TearDown() override { set_num_threads(threads_); }
+
+  const int threads_ = num_threads();
 };
 
 struct Product {
@@ -52,6 +56,14 @@ struct Product {
   float& at_b(int64_t k, int64_t j) { return b[static_cast<size_t>(k * args.b_row + j * args.b_col)]; }
   float at_c(int64_t i, int64_t j) const { return c[static_cast<size_t>(i * args.n + j)]; }
 
+  void run_packed(bool with_bias = false) {
+    std::vector<char> packed(gemm_split_packed_bytes(args) + 64);
+    void* p = packed.data();
+    size_t space = packed.size();
+    p = std::align(64, space - 64, p, space);
+    gemm_split_pack(args, b.data(), p);
+    gemm_split_run_packed(args, a.data(), b.data(), p, with_bias ? bias.data() : nullptr, c.data());
+  }
   void run(bool with_bias = false) {
     std::vector<char> scratch(gemm_split_scratch_bytes(args) + 64);
     void* p = scratch.data();
@@ -90,6 +102,30 @@ TEST_F(GemmSplit, AnySizeAndStride) {
     p.run(i & 16);
     EXPECT_LT(p.worst(i & 4 ? 0.5f : 0, i & 16, i & 8), 0x1p-22)
         << p.args.m << " x " << p.args.n << " x " << p.args.k << ", case " << i;
+  }
+}
+
+// The same bits as by gemm_split_run, whatever a product is cut into, where an element must not be split too.
+TEST_F(GemmSplit, PackedOnce) {
+  uint32_t seed = 0;
+  for (const auto& [m, n, k] :
+       {std::array<int64_t, 3>{9, 8, 8}, {16, 512, 128}, {33, 1100, 70}, {300, 40, 270}, {64, 530, 257}}) {
+    for (const bool turned : {false, true}) {
+      for (const bool fits : {false, true}) {
+        Product p(m, n, k, turned, turned, MatmulPrecision::high, ++seed);
+        p.args.accumulate = turned;
+        p.args.activation = fits ? Activation::relu : Activation::none;
+        if (!fits) p.at_a(m - 1, k / 2) = p.at_b(k - 1, 3) = 1e30f;
+        Product same = p;
+        p.run(fits);
+        for (const int threads : {1, 3}) {
+          set_num_threads(threads);
+          Product packed = same;
+          packed.run_packed(fits);
+          EXPECT_EQ(packed.c, p.c) << m << " x " << n << " x " << k;
+        }
+      }
+    }
   }
 }
 

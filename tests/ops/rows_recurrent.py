@@ -5,7 +5,7 @@ import numpy as np
 from .rows import Row
 
 # steps, samples, units: around blocks of 16 samples and the vectors' sizes
-SIZES = [(1, 1, 1), (3, 2, 5), (2, 17, 3), (4, 3, 16), (2, 33, 9), (0, 2, 3), (2, 0, 3)]
+SIZES = [(1, 1, 1), (3, 2, 5), (2, 17, 3), (4, 3, 16), (2, 33, 9), (3, 18, 40), (0, 2, 3), (2, 0, 3)]
 FUNCTIONS = {None: lambda x: x, "relu": lambda x: np.maximum(x, 0), "tanh": np.tanh}
 
 
