@@ -1,5 +1,5 @@
-"""Small image sets: digits and a Fashion-MNIST sample are embedded, full sets are found or downloaded."""
+"""Small data sets: digits and a Fashion-MNIST sample are embedded, the others are found or downloaded."""
 
-from . import digits, fashion_mnist, mnist
+from . import austen, digits, fashion_mnist, mnist
 
-__all__ = ["digits", "fashion_mnist", "mnist"]
+__all__ = ["austen", "digits", "fashion_mnist", "mnist"]
