@@ -24,7 +24,8 @@ inline float to_float(Float16 v) {
     return sign ? -magnitude : magnitude;
   }
   const uint32_t biased = exponent == 31 ? 255 : exponent + 112;
-  return std::bit_cast<float>(sign | biased << 23 | fraction << 13);
+  const uint32_t quiet = exponent == 31 && fraction ? 0x400000 : 0;
+  return std::bit_cast<float>(sign | biased << 23 | quiet | fraction << 13);
 }
 
 inline Float16 to_float16(float v) {

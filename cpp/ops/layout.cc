@@ -1,14 +1,21 @@
 #include "ops/layout.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
 
 #include "base/half.h"
+#include "base/rounding.h"
+#include "ops/dispatch.h"
 #include "ops/launch.h"
+#include "ops/layout_kernels.h"
 #include "ops/ndloop.h"
 
 namespace lamina {
+
+LAMINA_KERNELS(LayoutKernels, layout_kernels)
+
 namespace {
 
 constexpr double kCost = 0.3;  // rough ns per element: memory bound
@@ -41,6 +48,60 @@ struct CopyArgs {
   NdLoop<2> loop;  // dst, src
 };
 
+constexpr int log2_size(size_t bytes) { return bytes == 1 ? 0 : bytes == 2 ? 1 : bytes == 4 ? 2 : 3; }
+
+int axis_of_stride_1(const NdLoop<2>& loop, int operand) {
+  for (int axis = loop.rank - 1; axis >= 0; --axis) {
+    if (loop.strides[operand][axis] == 1) return axis;
+  }
+  return -1;
+}
+
+// Where dst runs along one axis and src along another: blocks of these two, transposed, for each index of the
+// rest.
+void copy_transposed(const NdLoop<2>& loop, int row_axis, int column_axis, char* dst, const char* src,
+                     size_t size) {
+  constexpr int64_t kBlock = 256;
+  const int64_t rows = loop.dims[row_axis], columns = loop.dims[column_axis];
+  const int64_t row_blocks = ceil_div(rows, kBlock), column_blocks = ceil_div(columns, kBlock);
+  const int64_t x_stride = loop.strides[1][row_axis], y_stride = loop.strides[0][column_axis];
+  const auto transpose = layout_kernels().transpose[log2_size(size)];
+  const double cost = kCost * static_cast<double>(std::min(rows, kBlock) * std::min(columns, kBlock));
+  const int64_t outer = loop.size / (rows * columns);
+  parallel_for(outer * row_blocks * column_blocks, grain_for(cost), [&](int64_t begin, int64_t end) {
+    for (int64_t item = begin; item < end; ++item) {
+      const int64_t c = item % column_blocks * kBlock, r = item / column_blocks % row_blocks * kBlock;
+      int64_t rest = item / (column_blocks * row_blocks), to = r + c * y_stride, from = r * x_stride + c;
+      for (int axis = loop.rank - 1; axis >= 0; --axis) {
+        if (axis == row_axis || axis == column_axis) continue;
+        to += rest % loop.dims[axis] * loop.strides[0][axis];
+        from += rest % loop.dims[axis] * loop.strides[1][axis];
+        rest /= loop.dims[axis];
+      }
+      transpose(src + from * static_cast<int64_t>(size), x_stride, std::min(rows - r, kBlock),
+                std::min(columns - c, kBlock), dst + to * static_cast<int64_t>(size), y_stride);
+    }
+  });
+}
+
+// n elements that lie side by side in both.
+template <class To, class From>
+void convert_run(const From* s, To* d, int64_t n) {
+  if constexpr (std::is_same_v<From, To>) {
+    std::memmove(d, s, n * sizeof(To));
+  } else if constexpr (std::is_same_v<From, float> && std::is_same_v<To, BFloat16>) {
+    layout_kernels().bf16_of_f32(s, d, n);
+  } else if constexpr (std::is_same_v<From, BFloat16> && std::is_same_v<To, float>) {
+    layout_kernels().f32_of_bf16(s, d, n);
+  } else if constexpr (std::is_same_v<From, float> && std::is_same_v<To, Float16>) {
+    layout_kernels().f16_of_f32(s, d, n);
+  } else if constexpr (std::is_same_v<From, Float16> && std::is_same_v<To, float>) {
+    layout_kernels().f32_of_f16(s, d, n);
+  } else {
+    for (int64_t i = 0; i < n; ++i) d[i] = convert<To>(s[i]);
+  }
+}
+
 Status run_copy(const CopyArgs& args, Buffers buffers) {
   visit(args.from, [&](auto from_tag) {
     using From = typename decltype(from_tag)::type;
@@ -48,15 +109,18 @@ Status run_copy(const CopyArgs& args, Buffers buffers) {
       using To = typename decltype(to_tag)::type;
       const From* src = buffers.at<From>(0);
       To* dst = buffers.at<To>(1);
+      if constexpr (std::is_same_v<From, To>) {
+        const int rows = axis_of_stride_1(args.loop, 0), columns = axis_of_stride_1(args.loop, 1);
+        if (rows >= 0 && columns >= 0 && rows != columns && args.loop.size > 0) {
+          return copy_transposed(args.loop, rows, columns, reinterpret_cast<char*>(dst),
+                                 reinterpret_cast<const char*>(src), sizeof(To));
+        }
+      }
       args.loop.run(kCost, buffers.items, [&](int64_t n, const int64_t* at, const int64_t* step) {
         const From* s = src + at[1];
         To* d = dst + at[0];
         if (step[0] == 1 && step[1] == 1) {
-          if constexpr (std::is_same_v<From, To>) {
-            std::memmove(d, s, n * sizeof(To));
-          } else {
-            for (int64_t i = 0; i < n; ++i) d[i] = convert<To>(s[i]);
-          }
+          convert_run(s, d, n);
         } else if (step[0] == 1 && step[1] == 0) {
           const To v = convert<To>(*s);
           for (int64_t i = 0; i < n; ++i) d[i] = v;
@@ -90,6 +154,10 @@ void where_loop(const WhereArgs& args, Buffers buffers) {
     const uint8_t* ci = c + at[1];
     const T *ai = a + at[2], *bi = b + at[3];
     T* yi = y + at[0];
+    const auto whole = [](int64_t s) { return s == 0 || s == 1; };
+    if (step[0] == 1 && step[1] == 1 && whole(step[2]) && whole(step[3])) {
+      return layout_kernels().where[log2_size(sizeof(T))](ci, ai, step[2], bi, step[3], yi, n);
+    }
     for (int64_t i = 0; i < n; ++i) yi[i] = ci[i * step[1]] ? ai[i * step[2]] : bi[i * step[3]];
   });
 }

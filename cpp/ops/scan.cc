@@ -48,10 +48,42 @@ void scan_lines(const T* x, T* y, int64_t n, int64_t step, int64_t lines) {
   }
 }
 
+// One line of neighbours: sums within groups wait for nothing outside of them, so that only one addition in
+// eight waits for the one before. Not for T = double, where a group's own sum may overflow and the whole not.
+template <class T, bool kProduct>
+void scan_line(const T* x, T* y, int64_t n, int64_t step) {
+  using R = Running<T>;
+  constexpr int64_t kGroup = 8;
+  const auto join = [](R a, R b) { return kProduct ? a * b : a + b; };
+  R before = kProduct ? R(1) : R(0);
+  int64_t i = 0;
+  for (; i + kGroup <= n; i += kGroup) {
+    R local[kGroup];
+    local[0] = static_cast<R>(x[i * step]);
+    for (int64_t j = 1; j < kGroup; ++j) local[j] = join(local[j - 1], static_cast<R>(x[(i + j) * step]));
+    for (int64_t j = 0; j < kGroup; ++j) y[(i + j) * step] = static_cast<T>(join(before, local[j]));
+    before = join(before, local[kGroup - 1]);
+  }
+  for (; i < n; ++i) {
+    before = join(before, static_cast<R>(x[i * step]));
+    y[i * step] = static_cast<T>(before);
+  }
+}
+
 Status run_scan(const ScanArgs& a, Buffers b) {
   visit(a.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, bool>) {
+      if (a.inner == 1 && !std::is_same_v<T, double>) {
+        const auto scan = a.product ? &scan_line<T, true> : &scan_line<T, false>;
+        parallel_for(a.outer, grain_for(kCost * static_cast<double>(a.n)), [&](int64_t begin, int64_t end) {
+          for (int64_t line = begin; line < end; ++line) {
+            const int64_t first = line * a.n + (a.reverse ? a.n - 1 : 0);
+            scan(b.at<T>(0) + first, b.at<T>(1) + first, a.n, a.reverse ? -1 : 1);
+          }
+        });
+        return;
+      }
       const auto scan = a.product ? &scan_lines<T, true> : &scan_lines<T, false>;
       each_strip(a, [&](int64_t at, int64_t lines) {
         const int64_t first = at + (a.reverse ? (a.n - 1) * a.inner : 0);

@@ -236,10 +236,24 @@ def test_moving_statistics_after_three_steps(axis, trainable, rng):
         close(w, o)
 
 
-@pytest.mark.parametrize("name", ["Add", "Concatenate"])
+@pytest.mark.parametrize("name", "Add Average Concatenate Maximum Minimum Multiply Subtract".split())
 def test_merging(name, rng):
     a, b = rng.standard_normal((2, 3, 4)).astype("float32"), rng.standard_normal((2, 3, 4)).astype("float32")
-    close(getattr(lm.layers, name)()([a, b]).numpy(), np.asarray(getattr(keras.layers, name)()([a, b])))
+    for inputs in [[a, b]] if name == "Concatenate" else [[a, b], [a, b[:, 0]]]:
+        close(getattr(lm.layers, name)()(inputs).numpy(), np.asarray(getattr(keras.layers, name)()(inputs)))
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize(
+    "axes, shapes",
+    [(1, (4, 4)), (-1, (4, 4)), ((1, 2), ((3, 5), (4, 3))), ((2, 1), ((4, 3), 3)), ((1, 1), (3, (3, 4)))]
+    + [((2, 3), ((4, 3, 2), (5, 2, 3))), (2, ((4, 3), (5, 3)))],
+)
+def test_dot(axes, shapes, normalize, rng):
+    draws = [rng.standard_normal((2, *np.atleast_1d(s))).astype("float32") for s in shapes]
+    ours, theirs = [k.layers.Dot(axes, normalize=normalize) for k in (lm, keras)]
+    close(ours(draws).numpy(), np.asarray(theirs(draws)))
+    assert np.ravel(ours.get_config()["axes"]).tolist() == np.ravel(axes).tolist()
 
 
 @pytest.mark.parametrize("name", ["Dense", "Conv2D"])

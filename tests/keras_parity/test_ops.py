@@ -52,6 +52,16 @@ CASES = [
     *[(name, (BOOL,), dict(axis=1)) for name in REDUCTIONS.split() if name not in NOT_OF_BOOL],
     *[(name, (TIES,), dict(axis=a)) for name in ("max", "min") for a in (None, 1)],
     *[(name, (C,), dict(axis=a)) for name in ("softmax", "log_softmax") for a in (0, (1, 2), None)],
+    *[("median", (x,), dict(axis=a)) for x in (C, I32) for a in (None, 1)],
+    ("median", (C,), dict(axis=(0, 2), keepdims=True)),
+    *[
+        ("quantile", (C, q), dict(axis=a, method=m))
+        for q in (0.3, [0.0, 0.25, 0.9])
+        for a in (None, 1)
+        for m in ("linear", "lower", "higher")
+    ],
+    *[("diff", (x,), dict(n=n, axis=a)) for x in (C, I32) for n in (1, 2) for a in (0, -1)],
+    *[("count_nonzero", (x,), dict(axis=a)) for x in (I32, BOOL) for a in (None, 0)],
     ("gelu", (A,), dict(approximate=False)),
     ("clip", (A, -0.5, 0.5), {}),
     ("clip", (I32, 0, 3), {}),

@@ -12,6 +12,7 @@ from . import (
     rows_recurrent,
     rows_reduce,
     rows_sorting,
+    rows_statistics,
 )
 
 ROWS = [
@@ -21,6 +22,7 @@ ROWS = [
     *rows_convolution_nd.ROWS,
     *rows_reduce.ROWS,
     *rows_sorting.ROWS,
+    *rows_statistics.ROWS,
     *rows_indexing.ROWS,
     *rows_normalization.ROWS,
     *rows_pooling.ROWS,

@@ -83,6 +83,15 @@ ROWS = [
     Row("min", drawn(AXES, draw=spread), np.min, errors=errors("min", True)),
     Row("any", drawn([*AXES, *EMPTY], draw=with_zeros), np.any, grad=False, errors=errors("any")),
     Row("all", drawn([*AXES, *EMPTY], draw=with_zeros), np.all, grad=False, errors=errors("all")),
+    Row(
+        "count_nonzero",
+        lambda rng: [((with_zeros(rng, (3, 4, 5)), *a), {}) for a in ((), (0,), ((0, 2),), (-1,))],
+        lambda x, axis=None: (
+            np.count_nonzero(x, axis).astype("int32") if axis is not None else np.int32((x != 0).sum())
+        ),
+        grad=False,
+        errors=errors("count_nonzero"),
+    ),
     Row("argmax", drawn([*AXES[:4], *LONG]), np.argmax, grad=False, errors=errors("argmax", True)),
     Row("argmin", drawn([*AXES[:4], *LONG]), np.argmin, grad=False, errors=errors("argmin", True)),
     Row("var", drawn(AXES[:6], False), np.var, errors=errors("mean")),

@@ -94,10 +94,24 @@ def axis_error(op):
     return ((ONES, 2), {}, IndexError, rf"\[{op}\] axis is out of range.*axis=2")
 
 
+axis_error_of_diff = ((ONES, 1, 2), {}, IndexError, r"\[diff\] axis is out of range.*axis=2")
+
+
 ROWS = [
     Row("sort", drawn(CALLS, draw=spread), np.sort, errors=[axis_error("sort")]),
     Row("sort", drawn(LONG, False), np.sort, id="sort_long"),
     Row("argsort", drawn([*CALLS, *LONG], draw=rounded), argsort, grad=False, errors=[axis_error("argsort")]),
+    Row(
+        "argpartition",
+        drawn([((3, 5), (1,), {}), ((3, 5), ([0, -1], 0), {}), ((2, 3, 4), (7, None), {})], False, draw=rounded),
+        lambda x, kth, axis=-1: argsort(x, axis),
+        grad=False,
+        errors=[
+            ((ONES, 3), {}, ValueError, r"\[argpartition\] kth must be from -3 to 2.*kth=3, x.shape=\(2, 3\)"),
+            ((ONES, 0, 2), {}, IndexError, r"\[argpartition\] axis is out of range.*axis=2"),
+            ((ONES, 0.5), {}, TypeError, r"\[argpartition\] kth must be an integer.*0.5"),
+        ],
+    ),
     Row(
         "top_k",
         tops,
@@ -147,6 +161,24 @@ ROWS = [
         lambda x, axis=None, dtype="int32": np.cumsum(x.astype(dtype), axis, dtype),
         grad=False,
         id="cumsum_integers",
+    ),
+    Row(
+        "diff",
+        drawn([((3, 5), (), {}), ((3, 5), (2, 0), {}), ((2, 3, 4), (9, 1), {}), ((3, 0), (), {}), ((3,), (0,), {})]),
+        np.diff,
+        errors=[
+            axis_error_of_diff,
+            ((ONES, -1), {}, ValueError, r"\[diff\] n must not be negative.*n=-1"),
+            ((np.float32(1),), {}, ValueError, r"\[diff\] needs at least one axis.*a.shape=\(\)"),
+            ((ONES, 0.5), {}, TypeError, r"\[diff\] n must be an integer.*0.5"),
+        ],
+    ),
+    Row(
+        "diff",
+        lambda rng: [((rng.integers(0, 9, (3, 7)).astype("int32"),), {}), ((rng.random(9) < 0.5,), {})],
+        np.diff,
+        grad=False,
+        id="diff_of_integers",
     ),
     Row("cumprod", drawn(RUNNING, draw=near_one), np.cumprod, rtol32=4e-6, errors=[axis_error("cumprod")]),
     Row("cumprod", drawn(RUNNING[:4], False, with_zeros), np.cumprod, id="cumprod_zeros"),

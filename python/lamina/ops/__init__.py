@@ -30,7 +30,7 @@ from .convolution import conv2d, conv2d_input_grad, conv2d_weight_grad
 from .convolution_nd import conv, depthwise_conv, separable_conv
 from .convolution_transpose import conv_transpose
 from .cross_entropy import binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy
-from .cumulative import cumprod, cumsum
+from .cumulative import cumprod, cumsum, diff
 from .elementwise import (
     abs,
     ceil,
@@ -73,7 +73,23 @@ from .layer_norm import group_norm, layer_normalization, moments, normalize, rms
 from .linalg import dot, matmul, outer, vdot
 from .normalization import batch_norm, batch_normalization
 from .pooling import average_pool, max_pool
-from .reduce import all, amax, amin, any, argmax, argmin, logsumexp, max, mean, min, prod, std, sum, var
+from .reduce import (
+    all,
+    amax,
+    amin,
+    any,
+    argmax,
+    argmin,
+    count_nonzero,
+    logsumexp,
+    max,
+    mean,
+    min,
+    prod,
+    std,
+    sum,
+    var,
+)
 from .shape import (
     arange,
     expand_dims,
@@ -95,7 +111,8 @@ from .shape import (
     zeros_like,
 )
 from .softmax import log_softmax, softmax
-from .sorting import argsort, bincount, digitize, in_top_k, searchsorted, sort, top_k
+from .sorting import argpartition, argsort, bincount, digitize, in_top_k, searchsorted, sort, top_k
+from .statistics import median, quantile
 
 absolute = abs
 true_divide = divide

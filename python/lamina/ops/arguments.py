@@ -59,6 +59,23 @@ def axes(op, axis):
     return None if axis is None else integers(op, "axis", axis)
 
 
+def in_range(op, axes, ndim):
+    """Checks a tuple of axes (None: all) for ops that are composed of others: the core knows those by their own names.
+
+    Raises:
+        IndexError: for an axis that a tensor of ndim axes does not have.
+        ValueError: for an axis named twice.
+    """
+    for axis in axes or ():
+        if not -ndim <= axis < ndim:
+            expected = f"expected {-ndim} <= axis < {ndim}"
+            raise IndexError(
+                f"[{op}] axis is out of range; {expected}. Received: axis={axis} for a tensor of {ndim} axes."
+            )
+    if axes is not None and len({a % ndim for a in axes}) < len(axes):
+        raise ValueError(f"[{op}] an axis is named twice. Received: axis={axes}.")
+
+
 def flag(op, name, value):
     """A bool from anything that has one truth value: bools, numbers, None.
 

@@ -1,12 +1,12 @@
-"""Running sums and products along an axis, each with its gradient."""
+"""Running sums and products along an axis, each with its gradient, and differences."""
 
 from __future__ import annotations
 
 from .. import _core
 from ..autograd import fused_grad, record
 from ..tensor import FLOATING, Tensor
-from .arguments import one_axis
-from .arithmetic import where
+from .arguments import in_range, integer, one_axis
+from .arithmetic import not_equal, subtract, where
 from .common import broadcast_to, cast, constant, tensor
 from .reduce import sum
 from .shape import expand_dims, eye, moveaxis, reshape
@@ -40,6 +40,40 @@ def _running_sum(x, axis, reverse):
     if x.dtype not in FLOATING:
         return Tensor(y)
     return record("cumsum", y, (x,), lambda dy: _running_sum(dy, axis, not reverse))
+
+
+def diff(a, n=1, axis=-1):
+    """Differences of neighbours, a[i + 1] - a[i], along an axis, n times over.
+
+    Args:
+        a: tensor of at least one axis; of bools, whether neighbours differ.
+        n: int, how often.
+        axis: axis to subtract along.
+
+    Returns:
+        Tensor with n elements fewer along the axis, none at least.
+
+    Raises:
+        ValueError: if n is negative or the tensor has no axis.
+        IndexError: if the axis is out of range.
+
+    Example:
+        >>> import lamina as lm
+        >>> lm.ops.diff([1, 4, 9, 16]).numpy()
+        array([3, 5, 7], dtype=int32)
+    """
+    x, times, axis = tensor(a), integer("diff", "n", n), one_axis("diff", axis)
+    if times < 0:
+        raise ValueError(f"[diff] n must not be negative. Received: n={n}.")
+    if x.ndim == 0:
+        raise ValueError("[diff] needs at least one axis. Received: a.shape=().")
+    in_range("diff", (axis,), x.ndim)
+    before = (slice(None),) * (axis % x.ndim)
+    size = x.shape[axis]
+    for _ in range(times if size is None else min(times, size)):
+        step = not_equal if x.dtype == "bool" else subtract
+        x = step(x[(*before, slice(1, None))], x[(*before, slice(None, -1))])
+    return x
 
 
 def cumprod(x, axis=None, dtype=None):

@@ -11,7 +11,7 @@ from .. import _core
 from ..autograd import mode, record
 from ..tensor import FLOATING, Tensor
 from .arguments import axes as axes_of
-from .arguments import flag, one_axis
+from .arguments import flag, in_range, one_axis
 from .arithmetic import divide, equal, where
 from .common import broadcast_to, cast, floating, tensor
 from .elementwise import exp, isfinite, log, sqrt
@@ -184,6 +184,19 @@ def all(x, axis=None, keepdims=False):
         False
     """
     return Tensor(_core.all(tensor(x)._core, axes_of("all", axis), flag("all", "keepdims", keepdims)))
+
+
+def count_nonzero(x, axis=None):
+    """int32 number of elements that are not 0. Arguments as in `sum`.
+
+    Example:
+        >>> import lamina as lm
+        >>> lm.ops.count_nonzero([[1, 0], [2, 3]], axis=1).numpy()
+        array([1, 2], dtype=int32)
+    """
+    truth, axes = cast(tensor(x), "bool"), axes_of("count_nonzero", axis)
+    in_range("count_nonzero", axes, truth.ndim)
+    return Tensor(_core.sum(cast(truth, "int32")._core, axes, False))
 
 
 def argmax(x, axis=None, keepdims=False):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import builtins
+
 from .. import _core
 from ..autograd import record
 from ..tensor import FLOATING, Tensor
-from .arguments import choice, flag, integer, one_axis
+from .arguments import choice, flag, in_range, integer, integers, one_axis
 from .arithmetic import greater, greater_equal, less, logical_and, where
 from .common import cast, tensor
 from .elementwise import isfinite
@@ -56,6 +58,38 @@ def argsort(x, axis=-1):
         array([1, 3, 2, 0], dtype=int32)
     """
     x, axis = _line("argsort", x, axis)
+    return Tensor(_core.argsort(x._core, axis))
+
+
+def argpartition(x, kth, axis=-1):
+    """int32 indices that bring the k-th smallest element of a line to its place, smaller ones before it.
+
+    The whole line is sorted, stably, so the elements on both sides of it are in order too.
+
+    Args:
+        x: tensor.
+        kth: int, or a sequence of them, from -n to n - 1 for lines of n elements.
+        axis: axis of the lines; None takes all elements as one.
+
+    Returns:
+        Tensor of x's shape, or of one axis.
+
+    Raises:
+        ValueError: if kth is out of range.
+        IndexError: if the axis is out of range.
+
+    Example:
+        >>> import lamina as lm
+        >>> lm.ops.argpartition([7, 1, 5], 0).numpy()
+        array([1, 2, 0], dtype=int32)
+    """
+    x, axis = _line("argpartition", x, axis)
+    in_range("argpartition", (axis,), x.ndim)
+    places, size = integers("argpartition", "kth", kth), x.shape[axis]
+    if size is not None and not builtins.all(-size <= k < size for k in places):
+        raise ValueError(
+            f"[argpartition] kth must be from {-size} to {size - 1}. Received: kth={kth}, x.shape={x.shape}."
+        )
     return Tensor(_core.argsort(x._core, axis))
 
 

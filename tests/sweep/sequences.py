@@ -1,0 +1,60 @@
+"""Recurrent layers over sequences, and embeddings: rows picked by numbers that repeat."""
+
+import numpy as np
+
+import lamina as lm
+
+from ..ops import rows_recurrent as rows
+from .check import Case, drawn, rounded
+from .sizes import chance, pick, size, sizes
+
+GATES = {"simple_rnn": 1, "lstm": 4, "gru": 3}
+
+
+def recurrent(rng):
+    op = pick(rng, list(GATES))
+    batch, units = size(rng, high=40), size(rng, low=1, high=36)
+    steps = int(rng.integers(0, 6)) if batch * units < 300 else int(rng.integers(1, 3))
+    wide, biased = GATES[op] * units, op == "gru" and chance(rng)
+    x, kernel, bias, h, c = drawn(rng, (steps, batch, wide), (units, wide), wide, (batch, units), (batch, units))
+    inputs = [x, rounded(kernel / np.sqrt(units)), h]
+    if biased:
+        inputs.insert(2, bias)
+    if op == "lstm":
+        inputs.append(c)
+    kwargs = {"mask": rng.random((steps, batch)) < 0.7 if chance(rng) else None, "reverse": chance(rng)}
+    if op == "simple_rnn":
+        kwargs["activation"] = pick(rng, ["tanh", None])
+
+    def with_bias(f, xs):
+        return f(*xs, **kwargs) if op != "gru" or biased else f(*xs[:2], None, *xs[2:], **kwargs)
+
+    masked = "some steps masked" if kwargs["mask"] is not None else "no mask"
+    return Case(
+        f"{op}, {steps} steps of {batch} x {units}, bias {biased}, reverse {kwargs['reverse']}, {masked}",
+        lambda *xs: with_bias(getattr(lm.ops.recurrent, op), xs),
+        lambda *xs: with_bias(getattr(rows, op), xs),
+        inputs,
+        terms=units,
+        tolerance=256 + 64 * steps,
+        same_from_views=False,
+    )
+
+
+def embedding(rng):
+    rows_of, width = size(rng, low=1), size(rng)
+    indices = rng.integers(-rows_of, rows_of, sizes(rng, int(rng.integers(0, 3)), 300)).astype(
+        pick(rng, ["int32", "int64"])
+    )
+    (table,) = drawn(rng, (rows_of, width), whole=chance(rng))
+    axis = pick(rng, [0, 0, 0, 1])
+    if axis == 1:
+        table = np.ascontiguousarray(table.T)
+    return Case(
+        f"take {table.shape} by {indices.shape}, axis={axis}",
+        lambda x: lm.ops.take(x, indices, axis),
+        lambda x: np.take(x, indices, axis),
+        [table],
+        terms=max(indices.size, 1),
+        linear=True,
+    )
