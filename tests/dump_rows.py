@@ -27,7 +27,9 @@ from .ops.test_rows import MAX_DIFFERENCED, call, inputs_of, tensors, total
 from .optimizers import test_rules
 
 # Functions of the core that are no ops: they make tensors of host data, or ask about them.
-NOT_OPS = {"symbolic", "from_buffer", "copy_buffer", "view_as", "same_meta", "scalar", "version_sum", "alias"}
+NOT_OPS = set("symbolic from_buffer copy_buffer view_as same_meta first_unlike scalar version_sum alias".split())
+OPAQUE = (_core.Conv2dWindow, _core.ParameterGroup)  # what one function makes for another
+HANDLED = r"lamina\._core\.(Tensor|Conv2dWindow|ParameterGroup)"  # in the signatures of ops
 DTYPES = ("bool", "uint8", "int8", "int32", "int64", "float16", "bfloat16", "float32", "float64")
 SIZES = (1, 1, 1, 4, 8, 2, 2, 4, 8)
 
@@ -54,7 +56,7 @@ class Dump:
         self.file = file
         self.open = False
         for name, f in list(vars(_core).items()):
-            if name not in NOT_OPS and re.search(r"lamina\._core\.(Tensor|Conv2dWindow)", f.__doc__ or ""):
+            if name not in NOT_OPS and re.search(HANDLED, f.__doc__ or ""):
                 setattr(_core, name, functools.wraps(f)(functools.partial(self.call, name, f)))
 
     def program(self, label):
@@ -62,7 +64,7 @@ class Dump:
         self.file.write(b"P" + text(label))
         self.objects = 0
         self.regions = {}  # storage id -> [Region]: results whole, data from outside as far as they were read
-        self.windows = {}  # id -> (number, the object, kept alive)
+        self.opaque = {}  # id -> (number, the object, kept alive)
         self.open = True
 
     def number(self):
@@ -70,7 +72,7 @@ class Dump:
         return self.objects
 
     def call(self, name, f, *args, **kwargs):
-        cores = [c for c in leaves([*args, *kwargs.values()]) if isinstance(c, (_core.Tensor, _core.Conv2dWindow))]
+        cores = [c for c in leaves([*args, *kwargs.values()]) if isinstance(c, (_core.Tensor, *OPAQUE))]
         if not self.open or any(isinstance(c, _core.Tensor) and c.is_symbolic for c in cores):
             return f(*args, **kwargs)
         self.open = False  # what an op calls inside is its own affair
@@ -88,8 +90,8 @@ class Dump:
 
     def result(self, r):
         """The number by which later records name r; 0 where they need none."""
-        if isinstance(r, _core.Conv2dWindow):
-            return self.windows.setdefault(id(r), (self.number(), r))[0]
+        if isinstance(r, OPAQUE):
+            return self.opaque.setdefault(id(r), (self.number(), r))[0]
         if r is None or r.is_symbolic or r.storage_id in self.regions:
             return 0
         self.regions[r.storage_id] = [Region(self.number(), r.address, *span(r), r.version)]
@@ -110,8 +112,8 @@ class Dump:
             return b"l" + struct.pack("<I", len(v)) + b"".join(map(self.value, v))
         if isinstance(v, dict):
             return b"m" + struct.pack("<I", len(v)) + b"".join(text(k) + struct.pack("<d", x) for k, x in v.items())
-        if isinstance(v, _core.Conv2dWindow):
-            return b"w" + struct.pack("<Q", self.windows[id(v)][0])
+        if isinstance(v, OPAQUE):
+            return b"o" + struct.pack("<Q", self.opaque[id(v)][0])
         return b"t" + self.tensor(v)
 
     def tensor(self, t):

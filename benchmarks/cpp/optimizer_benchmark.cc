@@ -1,7 +1,7 @@
 // Optimiser steps over the parameters of small nets, of ResNet-18 and of AlexNet, cut into ten tensors.
 // Bytes: gradient read, parameter and slots read and written.
 #include "bench.h"
-#include "ops/optimizer.h"
+#include "ops/optimizer_group.h"
 
 namespace lamina {
 namespace {
@@ -21,8 +21,12 @@ void step(benchmark::State& state, const char* rule, size_t slots,
   std::vector<std::vector<Tensor>> lists;
   for (size_t k = 0; k < slots; ++k) lists.push_back(tensors(1e-3));
   const Tensor rate = full({}, 1e-6, DType::kFloat32), iterations = full({}, 0, DType::kInt64);
+  std::vector<const Tensor*> pointers;
+  for (const Tensor& g : gradients) pointers.push_back(&g);
+  const ParameterGroup group =
+      parameter_group(rule, parameters, lists, rate, iterations, settings, {}, {}, {}, {});
   for (auto _ : state) {
-    optimizer_step(rule, parameters, gradients, lists, rate, iterations, settings, {}, {}, {}, {});
+    optimizer_step(group, pointers);
     benchmark::ClobberMemory();
   }
   rates(state, 0, static_cast<double>(3 + 2 * slots) * kTensors * bytes_of(parameters[0]));

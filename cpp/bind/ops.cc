@@ -14,7 +14,7 @@
 #include "ops/layout.h"
 #include "ops/matmul.h"
 #include "ops/norm.h"
-#include "ops/optimizer.h"
+#include "ops/optimizer_group.h"
 #include "ops/pool2d.h"
 #include "ops/random.h"
 #include "ops/recurrent.h"
@@ -149,10 +149,12 @@ void bind_ops(py::module_& m) {
   m.def("random_bernoulli", &random_bernoulli, py::arg("state"), py::arg("shape"), py::arg("p"));
   m.def("random_permutation", &random_permutation, py::arg("state"), py::arg("n"));
   m.def("random_advance", &random_advance, py::arg("state"), py::arg("n"));
-  m.def("optimizer_step", &optimizer_step, py::arg("rule"), py::arg("parameters"), py::arg("gradients"),
-        py::arg("slots"), py::arg("learning_rate"), py::arg("iterations"), py::arg("settings"),
+  py::class_<ParameterGroup>(m, "ParameterGroup");
+  m.def("parameter_group", &parameter_group, py::arg("rule"), py::arg("parameters"), py::arg("slots"),
+        py::arg("learning_rate"), py::arg("iterations"), py::arg("settings"),
         py::arg("weight_decay") = std::vector<double>(), py::arg("accumulators") = std::vector<Tensor>(),
         py::arg("averages") = std::vector<Tensor>(), py::arg("state") = std::vector<Tensor>());
+  m.def("optimizer_step", &optimizer_step, py::arg("group"), py::arg("gradients"));
 }
 
 }  // namespace lamina

@@ -6,6 +6,7 @@
 #include "base/half.h"
 #include "bind/module.h"
 #include "ops/layout.h"
+#include "ops/optimizer_group.h"
 #include "plan/recording.h"
 
 namespace py = pybind11;
@@ -226,14 +227,7 @@ void bind_tensor(py::module_& m) {
   m.def("view_as", &Tensor::with_unit_axes);
   m.def("same_meta",
         [](const Tensor& a, const Tensor& b) { return a.dtype() == b.dtype() && a.shape() == b.shape(); });
-  // Index of the first pair of which same_meta is false, or -1.
-  m.def("first_unlike", [](const py::list& a, const py::list& b) {
-    for (size_t i = 0; i < a.size(); ++i) {
-      const auto &x = a[i].cast<const Tensor&>(), &y = b[i].cast<const Tensor&>();
-      if (x.dtype() != y.dtype() || x.shape() != y.shape()) return static_cast<int64_t>(i);
-    }
-    return int64_t{-1};
-  });
+  m.def("first_unlike", &first_unlike);
   m.def("scalar", &scalar);
   m.def("version_sum", &version_sum);
 }

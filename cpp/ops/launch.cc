@@ -60,7 +60,9 @@ void launch(const Launch& l) {
   }
   check_status(l.op, status);
   for (size_t i = 0; i < l.num_writes; ++i) {
-    l.writes[i]->storage()->version.fetch_add(1, std::memory_order_relaxed);
+    std::atomic<uint64_t>& version =
+        l.writes[i]->storage()->version;  // one writer at a time, so not fetch_add
+    version.store(version.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
 }
 

@@ -37,11 +37,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
-#include <string>
-#include <vector>
-
-#include "base/fwd.h"
 
 namespace lamina {
 
@@ -84,19 +79,5 @@ struct OptimizerKernels {
   };
   Table f32, f64;
 };
-
-// Runs `rule` (a Method's name). Parameters, gradients, accumulators and averages match one by one in shape
-// and dtype (the latter two may be empty), and so does each list in `slots`: sgd m; rmsprop v m a;
-// adagrad v; adadelta v x; adam m v x; adamax m u; nadam m v; lion m; ftrl n z; lamb m v, where m, a and x of
-// sgd, rmsprop and adam may be empty; adafactor v, and r and c of factored.h. state: nadam's U, else empty.
-// weight_decay holds one value per parameter, or is empty. learning_rate: one float. iterations: one int64.
-// settings: those of UpdateArgs that the rule reads, besides clipping and the like, which are 0 where not
-// given.
-void optimizer_step(const std::string& rule, const std::vector<Tensor>& parameters,
-                    const std::vector<Tensor>& gradients, const std::vector<std::vector<Tensor>>& slots,
-                    const Tensor& learning_rate, const Tensor& iterations,
-                    const std::map<std::string, double>& settings, const std::vector<double>& weight_decay,
-                    const std::vector<Tensor>& accumulators, const std::vector<Tensor>& averages,
-                    const std::vector<Tensor>& state);
 
 }  // namespace lamina

@@ -4,7 +4,7 @@
 
 #include "base/tensor.h"
 #include "ops/layout.h"
-#include "ops/optimizer.h"
+#include "ops/optimizer_group.h"
 #include "ops/optimizer_launch.h"
 
 namespace lamina {
@@ -49,16 +49,17 @@ double flops_per_element(const StepArgs& a, bool decays) {
 
 }  // namespace
 
-void optimizer_step(const std::string& name, const Tensors& parameters, const Tensors& gradients,
-                    const std::vector<Tensors>& slots, const Tensor& learning_rate, const Tensor& iterations,
-                    const std::map<std::string, double>& settings, const std::vector<double>& weight_decay,
-                    const Tensors& accumulators, const Tensors& averages, const Tensors& state) {
+ParameterGroup parameter_group(const std::string& name, const Tensors& parameters,
+                               const std::vector<Tensors>& slots, const Tensor& learning_rate,
+                               const Tensor& iterations, const std::map<std::string, double>& settings,
+                               const std::vector<double>& weight_decay, const Tensors& accumulators,
+                               const Tensors& averages, const Tensors& state) {
   const Rule& rule = optimizer_rule(name);
   const char* op = rule.name;
   const size_t n = parameters.size();
-  check(gradients.size() == n && (weight_decay.empty() || weight_decay.size() == n), op,
-        "needs one gradient (and weight decay) per parameter. Received: ", n, " parameters, ",
-        gradients.size(), " gradients, ", weight_decay.size(), " weight decays.");
+  check(weight_decay.empty() || weight_decay.size() == n, op,
+        "needs one weight decay per parameter. Received: ", n, " parameters, ", weight_decay.size(),
+        " weight decays.");
   check(is_float(learning_rate), op,
         "learning_rate must be one float32 or float64. Received: shape=", learning_rate.shape(), " ",
         learning_rate.dtype(), ".");
@@ -87,22 +88,19 @@ void optimizer_step(const std::string& name, const Tensors& parameters, const Te
         "needs accumulators where gradient_accumulation_steps is above 1. Received: ", accumulators.size(),
         ", gradient_accumulation_steps=", args.period, ".");
 
-  Tensors contiguous_gradients;
-  contiguous_gradients.reserve(n);
-  std::vector<const Tensor*> reads{&learning_rate}, writes{&iterations};
-  std::vector<std::max_align_t> block((sizeof(StepArgs) + n * sizeof(Row)) / sizeof(std::max_align_t) + 1);
-  Row* rows = reinterpret_cast<Row*>(reinterpret_cast<char*>(block.data()) + sizeof(StepArgs));
+  ParameterGroup group;
+  group.op = op, group.learning_rate = learning_rate, group.writes = {iterations}, group.count = n;
+  group.args_bytes = sizeof(StepArgs) + n * sizeof(Row);
+  group.args.resize(group.args_bytes / sizeof(std::max_align_t) + 1);
+  Row* rows = reinterpret_cast<Row*>(reinterpret_cast<char*>(group.args.data()) + sizeof(StepArgs));
   int64_t element = 0;
   size_t matrix_bytes = 0;
   for (size_t i = 0; i < n; ++i) {
     const Tensor& p = parameters[i];
     check_computes(op, p.dtype());
-    check_matches(op, "gradient", gradients[i], p.shape(), p, i);
     check(p.is_symbolic() || p.is_contiguous(), op, "parameters must be contiguous. Received: number ", i,
           ".");
-    contiguous_gradients.push_back(p.is_symbolic() ? gradients[i] : contiguous(gradients[i]));
-    reads.push_back(&contiguous_gradients.back());
-    writes.push_back(&p);
+    group.writes.push_back(p);
     const int64_t size = p.size(), blocks = (size + kSumBlock - 1) / kSumBlock;
     rows[i] = {element,
                element + size,
@@ -121,7 +119,7 @@ void optimizer_step(const std::string& name, const Tensors& parameters, const Te
     for (size_t i = 0; i < n; ++i) {
       check_matches(op, what, list[i], shape_of(i), parameters[i], i);
       check(list[i].is_symbolic() || list[i].is_contiguous(), op, what, " must be contiguous.");
-      writes.push_back(&list[i]);
+      group.writes.push_back(list[i]);
     }
   };
   for (size_t k = 0; k < slots.size(); ++k) {
@@ -131,12 +129,41 @@ void optimizer_step(const std::string& name, const Tensors& parameters, const Te
   const auto same = [&](size_t i) { return parameters[i].shape(); };
   if (args.gathers) write("accumulator", accumulators, same);
   if (args.averages) write("average", averages, same);
-  for (const Tensor& t : state) writes.push_back(&t);
-  std::memcpy(block.data(), &args, sizeof args);
-  const Hints hints{.flops = flops_per_element(args, !weight_decay.empty()) * static_cast<double>(element)};
-  const size_t scratch = static_cast<size_t>(step_scratch(args)) * sizeof(double) + matrix_bytes;
-  launch(Launch{op, &run_step, block.data(), sizeof(StepArgs) + n * sizeof(Row), reads.data(), reads.size(),
-                writes.data(), writes.size(), scratch, hints});
+  group.writes.insert(group.writes.end(), state.begin(), state.end());
+  std::memcpy(group.args.data(), &args, sizeof args);
+  group.hints.flops = flops_per_element(args, !weight_decay.empty()) * static_cast<double>(element);
+  group.scratch_bytes = static_cast<size_t>(step_scratch(args)) * sizeof(double) + matrix_bytes;
+  return group;
+}
+
+int64_t first_unlike(const ParameterGroup& group, const std::vector<const Tensor*>& gradients) {
+  const size_t n = group.count;
+  check(gradients.size() == n, group.op, "needs one gradient per parameter. Received: ", n, " parameters, ",
+        gradients.size(), " gradients.");
+  for (size_t i = 0; i < n; ++i) {
+    const Tensor &g = *gradients[i], &p = group.parameter(i);
+    if (g.dtype() != p.dtype() || g.shape() != p.shape()) return static_cast<int64_t>(i);
+  }
+  return -1;
+}
+
+void optimizer_step(const ParameterGroup& group, const std::vector<const Tensor*>& gradients) {
+  if (const int64_t unlike = first_unlike(group, gradients); unlike >= 0) {
+    const auto i = static_cast<size_t>(unlike);
+    check_matches(group.op, "gradient", *gradients[i], group.parameter(i).shape(), group.parameter(i), i);
+  }
+  Tensors copies;
+  copies.reserve(group.count);
+  std::vector<const Tensor*> reads{&group.learning_rate}, writes;
+  reads.reserve(group.count + 1);
+  writes.reserve(group.writes.size());
+  for (const Tensor* g : gradients) {
+    const bool copied = !g->is_symbolic() && !g->is_contiguous();
+    reads.push_back(copied ? &copies.emplace_back(contiguous(*g)) : g);
+  }
+  for (const Tensor& t : group.writes) writes.push_back(&t);
+  launch(Launch{group.op, &run_step, group.args.data(), group.args_bytes, reads.data(), reads.size(),
+                writes.data(), writes.size(), group.scratch_bytes, group.hints});
 }
 
 }  // namespace lamina

@@ -31,6 +31,10 @@ def clips(value, norm, global_norm):
     return {"clipvalue": value, "clipnorm": norm, "global_clipnorm": global_norm}
 
 
+def step(rule, parameters, gradients, *rest, **more):
+    _core.optimizer_step(_core.parameter_group(rule, parameters, *rest, **more), gradients)
+
+
 class Reference:
     def __init__(self, kind, parameters, lr):
         self.kind, self.lr, self.t = kind, lr, 0
@@ -70,7 +74,7 @@ def run(kind, dtypes, clipping, rng, steps=3):
         else:
             rule, slots = "sgd", [] if kind == "sgd" else [m]
             settings = {"momentum": 0.9, "nesterov": kind == "nesterov"}
-        _core.optimizer_step(rule, p, g, slots, lr, iterations, settings | clips(*clipping), DECAY)
+        step(rule, p, g, slots, lr, iterations, settings | clips(*clipping), DECAY)
         assert iterations.item() == t + 1
         reference.step(clip([x.astype(np.float64) for x in gradients], *clipping))
     return p, reference.p
@@ -101,7 +105,7 @@ def test_same_bits_for_any_number_of_threads(threads):
 def test_a_global_norm_that_is_not_finite_spoils_every_gradient():
     p, q = core(np.ones(2, np.float32)), core(np.ones(2, np.float32))
     bad, good = core(np.float32([np.inf, 0])), core(np.ones(2, np.float32))
-    _core.optimizer_step("sgd", [p, q], [bad, good], [], core(np.float32(1)), core(np.int64(0)), clips(0, 0, 1.0))
+    step("sgd", [p, q], [bad, good], [], core(np.float32(1)), core(np.int64(0)), clips(0, 0, 1.0))
     assert np.isnan(np.asarray(p)).all() and np.isnan(np.asarray(q)).all()
 
 
@@ -115,7 +119,7 @@ def test_errors():
         ([p], [p], it, (0, 0, 0), r"\[sgd\] learning_rate must be one float"),
     ]:
         with pytest.raises(ValueError, match=message):
-            _core.optimizer_step("sgd", parameters, gradients, [], rate, it, clips(*clipping))
+            step("sgd", parameters, gradients, [], rate, it, clips(*clipping))
     for rule, slots, more, message in [
         ("adm", [], {}, r"\[optimizer_step\] rule is unknown. Received: rule=adm"),
         ("adam", [[p]], {}, r"\[adam\] needs 2 to 3 lists of slots. Received: 1"),
@@ -126,7 +130,8 @@ def test_errors():
         ("sgd", [], {"state": [p]}, r"\[sgd\] needs nothing as state. Received: 1 tensors"),
         ("sgd", [], {"averages": [g64]}, r"\[sgd\] average must have shape \(3,\) and dtype float32.*float64"),
         ("sgd", [], {"accumulators": [p]}, r"\[sgd\] needs accumulators where.*Received: 1, gradient_accum.*=1"),
+        ("sgd", [], {"weight_decay": [0.1, 0.1]}, r"\[sgd\] needs one weight decay.*1 parameters, 2 weight decays"),
         ("sgd", [], {"settings": {"rhoo": 1.0}}, r"\[sgd\] has no such setting. Received: rhoo=1"),
     ]:
         with pytest.raises(ValueError, match=message):
-            _core.optimizer_step(rule, [p], [p], slots, lr, it, **{"settings": {}, **more})
+            step(rule, [p], [p], slots, lr, it, **{"settings": {}, **more})

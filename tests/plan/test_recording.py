@@ -30,15 +30,15 @@ class MlpStep:
             loss = lm.ops.mean(lm.ops.sparse_categorical_crossentropy(self.y, logits, from_logits=True))
         grads = tape.gradient(loss, self.weights)
         m, v = ([s._core for s in slot] for slot in self.slots)
-        _core.optimizer_step(
+        group = _core.parameter_group(
             "adam",
             [w._core for w in self.weights],
-            [g._core for g in grads],
             [m, v],
             self.rate._core,
             self.iterations._core,
             {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7},
         )
+        _core.optimizer_step(group, [g._core for g in grads])
         self.loss.assign(loss)
 
     def state(self):

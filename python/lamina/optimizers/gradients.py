@@ -41,14 +41,18 @@ def present(name, grads, variables, warned):
     return [g for g, _ in kept], [v for _, v in kept]
 
 
-def cores_of(name, grads, variables, parameters):
-    """Core tensors of the gradients, in the dtypes of `parameters`, the variables' core tensors."""
+def cores_of(name, grads, variables, warned):
+    """Core tensors of the gradients that are not None, and their variables."""
     try:
-        cores = [g._core for g in grads]  # tensors, as a rule
+        return [g._core for g in grads], variables  # tensors, as a rule
     except AttributeError:
-        cores = [g._core if isinstance(g, Tensor) else convert_to_tensor(g, "float32")._core for g in grads]
-    if _core.first_unlike(cores, parameters) < 0:
-        return cores
+        if any(g is None for g in grads):
+            grads, variables = present(name, grads, variables, warned)
+    return [g._core if isinstance(g, Tensor) else convert_to_tensor(g, "float32")._core for g in grads], variables
+
+
+def fitted(name, cores, variables):
+    """The gradients' cores in the dtypes of their variables; raises where a shape is not its variable's."""
     for i, (g, v) in enumerate(zip(cores, variables)):
         if g.shape != v._core.shape:
             raise ValueError(

@@ -6,6 +6,7 @@ A step is one launch over all parameters, which also counts it; cpp/ops/optimize
 from __future__ import annotations
 
 import re
+from operator import is_
 from typing import NamedTuple
 
 from .. import _core, ops
@@ -14,21 +15,21 @@ from ..tensor import Tensor, Variable
 from ..thread_state import changes, init_scope
 from ..utils.naming import to_snake_case
 from .arguments import count, number, optional
-from .gradients import cores_of, pairs_of, present
+from .gradients import cores_of, fitted, pairs_of
 from .rate import Rate
 from .schedules import LearningRateSchedule
 from .schedules import deserialize as schedule_of
 
 
 class _Group(NamedTuple):
-    """What a step over some variables needs, made once: cores, decays, and who has a constraint."""
+    """What a step over some variables needs, made once: cores, decays, who has a constraint, and the rule's group."""
 
+    variables: tuple
     parameters: list
     slots: list
     decay: list
-    accumulators: list
-    averages: list
     constrained: list
+    core: _core.ParameterGroup | None
 
 
 class Optimizer(Rate):
@@ -118,7 +119,7 @@ class Optimizer(Rate):
         self._slots: dict[str, list[Variable]] = {name: [] for names in groups for name in names}
         self._state: list[Variable] = []  # of the rule as a whole
         self._row: dict[int, int] = {}
-        self._groups: dict[tuple, _Group] = {}
+        self._forget_groups()
 
     def _made(self, variable, path=None):
         variable.path = f"{self.name}/{path or variable.name}"
@@ -127,6 +128,7 @@ class Optimizer(Rate):
     def __setattr__(self, name, value):
         if name == "_schedule" or (name[0] != "_" and name not in ("built", "learning_rate")):
             changes.note(self.__dict__.get(name), value)
+            self._forget_groups()  # the settings are in them
         super().__setattr__(name, value)
 
     @property
@@ -160,7 +162,7 @@ class Optimizer(Rate):
                     start = v if slot == "average" else Tensor(_core.full(shape, value, v.dtype))
                     made = Variable(start, trainable=False, name=f"{v.name}_{slot}")
                 row.append(self._made(made, f"{v.path.replace('/', '_')}_{slot}"))
-        self._groups.clear()
+        self._forget_groups()
         self.built = True
 
     def _start(self, slot, variable):
@@ -175,7 +177,7 @@ class Optimizer(Rate):
             var_names: list of regular expressions, searched in the parameters' paths; `["bias"]` say.
         """
         self._excluded += [id(v) for v in var_list or []] + [re.compile(name) for name in var_names or []]
-        self._groups.clear()
+        self._forget_groups()
         changes.note(None, self._excluded)
 
     def _decays(self, variable):
@@ -209,24 +211,34 @@ class Optimizer(Rate):
                 f"[{self.name}] needs one gradient for each variable. "
                 f"Received: {len(grads)} gradients, {len(variables)} variables."
             )
-        if any(g is None for g in grads):
-            grads, variables = present(self.name, grads, variables, self._warned)
-        group = self._groups.get(key := tuple(map(id, variables)))
-        if group is None:
-            if len(self._groups) >= _MAX_GROUPS:
-                self._groups.clear()
-            group = self._groups[key] = self._group(variables)
-        cores = cores_of(self.name, grads, variables, group.parameters)
+        cores, variables = cores_of(self.name, grads, variables, self._warned)
+        group = self._last
+        if group is None or len(variables) != len(group.variables) or not all(map(is_, variables, group.variables)):
+            group = self._last = self._group(variables)
+        if group.core is None or _core.first_unlike(group.core, cores) >= 0:
+            cores = fitted(self.name, cores, variables)
         with labelled(self.name):
             self._follow_schedule()
             if self.rule:
-                self._run_rule(cores, group)
+                _core.optimizer_step(group.core, cores)
             else:
                 self.update(group.parameters, cores, group.slots, group.decay)
             for v in group.constrained:
                 v.assign(v.constraint(v))
 
+    def _forget_groups(self):
+        self._groups: dict[tuple, _Group] = {}
+        self._last: _Group | None = None  # most steps are over the variables of the step before
+
     def _group(self, variables):
+        group = self._groups.get(key := tuple(map(id, variables)))
+        if group is None:
+            if len(self._groups) >= _MAX_GROUPS:
+                self._groups.clear()
+            group = self._groups[key] = self._make_group(variables)
+        return group
+
+    def _make_group(self, variables):
         self.build(variables)
         rows = [self._row[id(v)] for v in variables]
         if len(set(rows)) != len(rows):
@@ -235,26 +247,26 @@ class Optimizer(Rate):
         accumulators, averages = cores.pop("gradient_accumulator", []), cores.pop("average", [])
         decay = [self.weight_decay if self._decays(v) else 0.0 for v in variables] if self.weight_decay else []
         constrained = [v for v in variables if v.constraint is not None]
-        slots = self._ordered(cores)
-        return _Group([v._core for v in variables], slots, decay, accumulators, averages, constrained)
+        parameters, slots = [v._core for v in variables], self._ordered(cores)
+        core = self._core_group(parameters, slots, decay, accumulators, averages) if self.rule else None
+        return _Group(tuple(variables), parameters, slots, decay, constrained, core)
 
     def _ordered(self, slots):
         """The lists of slots as the rule takes them."""
         return list(slots.values())
 
-    def _run_rule(self, gradients, group):
+    def _core_group(self, parameters, slots, decay, accumulators, averages):
         settings = {name: getattr(self, name) for name in (*self.settings, *_SHARED)}
-        _core.optimizer_step(
+        return _core.parameter_group(
             self.rule,
-            group.parameters,
-            gradients,
-            group.slots,
+            parameters,
+            slots,
             self._rate._core,
             self._iterations._core,
             {name: float(value) for name, value in settings.items() if value is not None},
-            group.decay,
-            group.accumulators,
-            group.averages,
+            decay,
+            accumulators,
+            averages,
             [v._core for v in self._state],
         )
 
@@ -296,13 +308,13 @@ class Optimizer(Rate):
         return cls(**config)
 
     def __getstate__(self):
-        return {key: value for key, value in self.__dict__.items() if key not in ("_row", "_groups")}
+        return {key: value for key, value in self.__dict__.items() if key not in ("_row", "_groups", "_last")}
 
     def __setstate__(self, state):
         self.__dict__.update(state)
         # A copy's parameters are other objects: what is keyed by identity is made anew.
         self._row = {id(v): i for i, v in enumerate(self._parameters)}
-        self._groups = {}
+        self._forget_groups()
 
     def __repr__(self):
         return f"<{type(self).__name__} learning_rate={float(self.learning_rate):g}, iterations={int(self.iterations)}>"

@@ -114,7 +114,7 @@ class Player {
       }
       case 't':
         return {read_tensor()};
-      case 'w': {
+      case 'o': {
         const uint64_t id = read<uint64_t>();
         return broken_ ? Value{} : objects_.at(id);
       }

@@ -14,6 +14,7 @@
 #include "base/tensor.h"
 #include "ops/activation.h"
 #include "ops/conv2d.h"
+#include "ops/optimizer_group.h"
 #include "ops/recurrent.h"
 
 namespace player {
@@ -22,7 +23,7 @@ struct Value {
   using List = std::vector<Value>;
   using Map = std::map<std::string, double>;
   std::variant<std::monostate, bool, int64_t, double, std::string, List, Map, lamina::Tensor,
-               lamina::Conv2dWindow>
+               lamina::Conv2dWindow, lamina::ParameterGroup>
       v;
 
   bool is_none() const { return v.index() == 0; }
@@ -54,6 +55,8 @@ T decode(const Value& value) {
     for (const Value& item : std::get<Value::List>(value.v))
       items.push_back(decode<typename T::value_type>(item));
     return items;
+  } else if constexpr (std::is_same_v<T, const lamina::Tensor*>) {
+    return &std::get<lamina::Tensor>(value.v);
   } else if constexpr (std::is_same_v<T, Dims>) {
     Dims dims;
     for (const Value& item : std::get<Value::List>(value.v)) dims.push_back(decode<int64_t>(item));
