@@ -7,6 +7,8 @@
 #include "ops/concat.h"
 #include "ops/conv2d.h"
 #include "ops/cross_entropy.h"
+#include "ops/ctc.h"
+#include "ops/ctc_decode.h"
 #include "ops/dropout.h"
 #include "ops/gather.h"
 #include "ops/group_norm.h"
@@ -84,6 +86,12 @@ void bind_ops(py::module_& m) {
         py::arg("from_logits"));
   m.def("binary_crossentropy_grad", &binary_crossentropy_grad, py::arg("dy"), py::arg("target"),
         py::arg("output"), py::arg("from_logits"));
+  m.def("ctc_loss", &ctc_loss, py::arg("target"), py::arg("output"), py::arg("target_length"),
+        py::arg("output_length"), py::arg("mask_index"), py::arg("gradient"));
+  m.def("ctc_greedy_decode", &ctc_greedy_decode, py::arg("x"), py::arg("lengths"), py::arg("blank"),
+        py::arg("merge"));
+  m.def("ctc_beam_decode", &ctc_beam_decode, py::arg("x"), py::arg("lengths"), py::arg("blank"),
+        py::arg("beam_width"), py::arg("paths"));
   m.def("take", &take, py::arg("x"), py::arg("indices"), py::arg("axis"));
   m.def("take_grad", &take_grad, py::arg("dy"), py::arg("indices"), py::arg("x_shape"), py::arg("axis"));
   m.def("take_along_axis", &take_along_axis, py::arg("x"), py::arg("indices"), py::arg("axis"));

@@ -3,6 +3,7 @@
 from . import (
     rows_conv,
     rows_convolution_nd,
+    rows_ctc,
     rows_elementwise,
     rows_indexing,
     rows_linalg,
@@ -28,4 +29,5 @@ ROWS = [
     *rows_pooling.ROWS,
     *rows_random.ROWS,
     *rows_recurrent.ROWS,
+    *rows_ctc.ROWS,
 ]

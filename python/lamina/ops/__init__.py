@@ -30,6 +30,7 @@ from .convolution import conv2d, conv2d_input_grad, conv2d_weight_grad
 from .convolution_nd import conv, depthwise_conv, separable_conv
 from .convolution_transpose import conv_transpose
 from .cross_entropy import binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy
+from .ctc import ctc_decode, ctc_loss
 from .cumulative import cumprod, cumsum, diff
 from .elementwise import (
     abs,
