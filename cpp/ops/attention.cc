@@ -111,8 +111,8 @@ class QueryBlock {
 // Writes y, lse and the copy of state.
 Status run_attention(const AttentionArgs& a, Buffers b) {
   const AttentionData data(a, b);
-  char *y = b.at<char>(7), *lse = b.at<char>(8);
-  if (a.drops) std::copy_n(data.state, 3, b.at<int64_t>(9));
+  char *y = b.at<char>(8), *lse = b.at<char>(9);
+  if (a.drops) std::copy_n(data.state, 3, b.at<int64_t>(10));
   AttentionSlots slots(a, b.scratch);
   const int64_t blocks = a.query_blocks();
   const double cost = kScoreCost * static_cast<double>(a.queries() * a.S) +
@@ -136,7 +136,7 @@ Status run_attention(const AttentionArgs& a, Buffers b) {
 }  // namespace
 
 AttentionArgs attention_args(const char* op, const Tensor& q, const Tensor& k, const Tensor& v,
-                             const Tensor* bias, const Tensor* mask, const Tensor* first, const Tensor* state,
+                             const Tensor* bias, const Tensor* mask, const Tensor* mask2, const Tensor* first, const Tensor* state,
                              double scale, bool causal, int64_t window, bool zero_unseen,
                              double rate) {
   check_computes(op, q.dtype());
@@ -158,16 +158,18 @@ AttentionArgs attention_args(const char* op, const Tensor& q, const Tensor& k, c
         ", key.shape=", k.shape(), ".");
   check(!bias || bias->dtype() == q.dtype(), op, "bias must have query's dtype. Received: bias.dtype=",
         bias ? bias->dtype() : q.dtype(), ", query.dtype=", q.dtype(), ".");
-  check(!mask || mask->dtype() == DType::kBool, op,
-        "mask must be bool; what is to be added to the scores is a bias. Received: mask.dtype=",
-        mask ? mask->dtype() : DType::kBool, ".");
+  for (const Tensor* m : {mask, mask2}) {
+    check(!m || m->dtype() == DType::kBool, op,
+          "mask must be bool; what is to be added to the scores is a bias. Received: mask.dtype=",
+          m ? m->dtype() : DType::kBool, ".");
+  }
   check(!first || (first->size() == 1 && first->dtype() == DType::kInt64), op,
         "first must be one int64. Received: first.shape=", first ? first->shape() : Shape(), ".");
   check(rate >= 0 && rate < 1, op, "the rate of dropout must be at least 0 and below 1. Received: rate=",
         rate, ".");
   check(window >= 0, op, "the window must be positive, or 0 for none. Received: window=", window, ".");
   const Shape scores{q.dim(0), q.dim(2), q.dim(1), k.dim(1)};
-  for (const Tensor* x : {bias, mask}) {
+  for (const Tensor* x : {bias, mask, mask2}) {
     if (!x) continue;
     bool fits = x->rank() <= 4;
     for (int i = 0; fits && i < x->rank(); ++i) {
@@ -180,7 +182,7 @@ AttentionArgs attention_args(const char* op, const Tensor& q, const Tensor& k, c
   if (state) check_random_state(op, *state);
   AttentionArgs a{};
   a.dtype = q.dtype(), a.precision = matmul_precision();
-  a.has_bias = bias, a.has_mask = mask, a.has_first = first, a.drops = state;
+  a.has_bias = bias, a.has_mask[0] = mask, a.has_mask[1] = mask2, a.has_first = first, a.drops = state;
   a.causal = causal, a.window = window, a.zero_unseen = zero_unseen, a.scale = scale, a.rate = rate;
   if (state) a.last = static_cast<uint32_t>(std::max<uint64_t>(bernoulli_threshold(1 - rate), 1) - 1);
   a.B = q.dim(0), a.T = q.dim(1), a.H = q.dim(2), a.D = q.dim(3);
@@ -201,12 +203,12 @@ Tensor attention_operand(const Tensor& given, AttentionSteps& steps) {
 }
 
 std::tuple<Tensor, Tensor, Tensor> attention(const Tensor& q_in, const Tensor& k_in, const Tensor& v_in,
-                                             const Tensor* bias, const Tensor* mask, const Tensor* first,
+                                             const Tensor* bias, const Tensor* mask, const Tensor* mask2, const Tensor* first,
                                              const Tensor* state, double scale, bool causal, int64_t window,
                                              bool zero_unseen, double rate) {
   const char* op = "dot_product_attention";
   AttentionArgs a =
-      attention_args(op, q_in, k_in, v_in, bias, mask, first, state, scale, causal, window, zero_unseen, rate);
+      attention_args(op, q_in, k_in, v_in, bias, mask, mask2, first, state, scale, causal, window, zero_unseen, rate);
   const Shape y_shape{a.B, a.T, a.H, a.E}, lse_shape{a.B, a.H, a.T}, state_shape{state ? 3 : 0};
   bool symbolic = false;
   for (const Tensor* x : {&q_in, &k_in, &v_in, bias, mask}) symbolic |= x && x->is_symbolic();
@@ -223,7 +225,8 @@ std::tuple<Tensor, Tensor, Tensor> attention(const Tensor& q_in, const Tensor& k
   const Tensor q = attention_operand(q_in, a.q), k = attention_operand(k_in, a.k),
                v = attention_operand(v_in, a.v);
   const Tensor wide_bias = bias ? attention_spread(a, *bias, a.bias) : q,
-               wide_mask = mask ? attention_spread(a, *mask, a.mask) : q;
+               wide_mask = mask ? attention_spread(a, *mask, a.mask[0]) : q,
+               wide_mask2 = mask2 ? attention_spread(a, *mask2, a.mask[1]) : q;
   for_block_sizes(a, [&](int64_t rows, int64_t keys) {
     a.gemm_bytes =
         std::max({a.gemm_bytes, gemm_scratch_bytes(a.scores_of(rows, keys, a.D, a.q.place, a.k.place)),
@@ -233,7 +236,7 @@ std::tuple<Tensor, Tensor, Tensor> attention(const Tensor& q_in, const Tensor& k
   a.slots = attention_slots(a.B * a.H * a.query_blocks());
   const double scores = static_cast<double>(a.B * a.H) * static_cast<double>(a.T * a.S);
   launch<run_attention>(op, a,
-                        {&q, &k, &v, &wide_bias, &wide_mask, first ? first : &q, state ? state : &q},
+                        {&q, &k, &v, &wide_bias, &wide_mask, &wide_mask2, first ? first : &q, state ? state : &q},
                         {&y, &lse, &copied}, static_cast<size_t>(a.slots) * a.slot_bytes,
                         {.flops = scores * static_cast<double>(2 * (a.D + a.E) + 5)});
   return {y, lse, copied};

@@ -9,7 +9,7 @@
 //
 //   causal    high = i + first + 1, i.e. keys up to its own place; `first` is the place of query 0
 //   window w  |place - key| < w
-//   mask      and those that are true
+//   masks     and those that are true in both
 //
 // A row that sees no key at all weighs all S keys alike, as Keras does, or none (zero_unseen), as PyTorch
 // does, and passes no gradient to q and k.
@@ -43,15 +43,15 @@ struct AttentionBlock {
   double scale;
   const void* bias;  // or null; steps in elements
   int64_t bias_row, bias_key;
-  const bool* mask;  // or null
-  int64_t mask_row, mask_key;
+  const bool* mask[2];  // or null
+  int64_t mask_row[2], mask_key[2];
   const int64_t* state;  // of dropout, or null
   uint32_t last;
   double keep_scale;
   int64_t draw, draw_row;  // element of the first place, and from row to row
 
   // All keys count, as they are.
-  bool plain() const { return !bias && !mask && low + (rows - 1) * low_slope <= 0 && high >= keys; }
+  bool plain() const { return !bias && !mask[0] && !mask[1] && low + (rows - 1) * low_slope <= 0 && high >= keys; }
 };
 
 struct AttentionKernels {
@@ -78,9 +78,9 @@ struct AttentionKernels {
 };
 
 // Returns y [B, T, H, E], lse [B, H, T] and a copy of state (empty without dropout). bias, of q's dtype, and
-// mask, bool, broadcast to [B, H, T, S]. first: int64 scalar, read as the launch runs; 0 where it is null.
+// both masks, bool, broadcast to [B, H, T, S]. first: int64 scalar, read as the launch runs; 0 where it is null.
 std::tuple<Tensor, Tensor, Tensor> attention(const Tensor& q, const Tensor& k, const Tensor& v,
-                                             const Tensor* bias, const Tensor* mask, const Tensor* first,
+                                             const Tensor* bias, const Tensor* mask, const Tensor* mask2, const Tensor* first,
                                              const Tensor* state, double scale, bool causal, int64_t window,
                                              bool zero_unseen, double rate);
 
@@ -89,7 +89,7 @@ std::tuple<Tensor, Tensor, Tensor> attention(const Tensor& q, const Tensor& k, c
 std::tuple<Tensor, Tensor, Tensor, Tensor> attention_grad(const Tensor& dy, const Tensor& y,
                                                           const Tensor& lse, const Tensor& q, const Tensor& k,
                                                           const Tensor& v, const Tensor* bias,
-                                                          const Tensor* mask, const Tensor* first,
+                                                          const Tensor* mask, const Tensor* mask2, const Tensor* first,
                                                           const Tensor* state, double scale, bool causal,
                                                           int64_t window, bool zero_unseen, double rate,
                                                           bool want_dbias);

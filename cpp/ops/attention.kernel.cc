@@ -20,9 +20,10 @@ LAMINA_INLINE void prepare(const AttentionBlock& b, int64_t i, T* s) {
     x = bias ? fma(x, scale, b.bias_key ? V::load(bias + j, k) : V(*bias)) : x * scale;
     max_or_second(V(unseen), x).store(s + j, k);
   });
-  if (b.mask) {
-    const bool* mask = b.mask + i * b.mask_row;
-    if (b.mask_key) {
+  for (int m = 0; m < 2; ++m) {
+    if (!b.mask[m]) continue;
+    const bool* mask = b.mask[m] + i * b.mask_row[m];
+    if (b.mask_key[m]) {
       for (int64_t j = 0; j < b.keys; ++j) s[j] = mask[j] ? s[j] : unseen;
     } else if (!*mask) {
       for (int64_t j = 0; j < b.keys; ++j) s[j] = unseen;

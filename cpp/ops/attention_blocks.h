@@ -27,12 +27,12 @@ struct AttentionArgs {
   MatmulPrecision precision;
   int64_t B, T, S, H, K, D, E;
   AttentionSteps q, k, v;
-  bool has_bias, has_mask, has_first, drops, causal;
+  bool has_bias, has_mask[2], has_first, drops, causal;
   int64_t window;
   bool zero_unseen;
   double scale, rate;
   uint32_t last;  // of the draws that keep
-  int64_t bias[4], mask[4];
+  int64_t bias[4], mask[2][4];
   size_t gemm_bytes, slot_bytes;
   int64_t slots;
 
@@ -55,10 +55,10 @@ struct AttentionArgs {
   }
 };
 
-// The operands of a launch. Buffers: q, k, v, bias, mask, first, state, then what is the launch's own.
+// The operands of a launch. Buffers: q, k, v, bias, two masks, first, state, then what is the launch's own.
 struct AttentionData {
   const char *q, *k, *v, *bias;
-  const bool* mask;
+  const bool* mask[2];
   const int64_t* state;
   int64_t first;
 
@@ -67,9 +67,9 @@ struct AttentionData {
         k(b.at<char>(1)),
         v(b.at<char>(2)),
         bias(a.has_bias ? b.at<char>(3) : nullptr),
-        mask(a.has_mask ? b.at<bool>(4) : nullptr),
-        state(a.drops ? b.at<int64_t>(6) : nullptr),
-        first(a.has_first ? *b.at<int64_t>(5) : 0) {}
+        mask{a.has_mask[0] ? b.at<bool>(4) : nullptr, a.has_mask[1] ? b.at<bool>(5) : nullptr},
+        state(a.drops ? b.at<int64_t>(7) : nullptr),
+        first(a.has_first ? *b.at<int64_t>(6) : 0) {}
 
   // Queries [i, i + rows) and keys [j, j + keys) of a head.
   AttentionBlock block(const AttentionArgs& a, int64_t b, int64_t h, int64_t i, int64_t rows, int64_t j,
@@ -85,9 +85,9 @@ struct AttentionData {
                          .bias = nullptr,
                          .bias_row = a.bias[2],
                          .bias_key = a.bias[3],
-                         .mask = nullptr,
-                         .mask_row = a.mask[2],
-                         .mask_key = a.mask[3],
+                         .mask = {},
+                         .mask_row = {a.mask[0][2], a.mask[1][2]},
+                         .mask_key = {a.mask[0][3], a.mask[1][3]},
                          .state = state,
                          .last = a.last,
                          .keep_scale = 1 / (1 - a.rate),
@@ -95,7 +95,9 @@ struct AttentionData {
                          .draw_row = draw_row};
     const auto at = [&](const int64_t* s) { return b * s[0] + h * s[1] + i * s[2] + j * s[3]; };
     if (bias) block.bias = bias + at(a.bias) * a.item();
-    if (mask) block.mask = mask + at(a.mask);
+    for (int m = 0; m < 2; ++m) {
+      if (mask[m]) block.mask[m] = mask[m] + at(a.mask[m]);
+    }
     return block;
   }
 };
@@ -158,7 +160,7 @@ const AttentionKernels::Table& attention_table(DType dtype);
 
 // Checks the operands and fills in what does not depend on the direction.
 AttentionArgs attention_args(const char* op, const Tensor& q, const Tensor& k, const Tensor& v,
-                             const Tensor* bias, const Tensor* mask, const Tensor* first, const Tensor* state,
+                             const Tensor* bias, const Tensor* mask, const Tensor* mask2, const Tensor* first, const Tensor* state,
                              double scale, bool causal, int64_t window, bool zero_unseen,
                              double rate);
 

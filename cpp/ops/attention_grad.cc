@@ -41,11 +41,11 @@ class KeyPart {
       : a_(a),
         data_(data),
         table_(attention_table(a.dtype)),
-        dy_(b.at<char>(7)),
-        lse_(b.at<char>(9)),
-        dk_(b.at<char>(11)),
-        dv_(b.at<char>(12)),
-        dbias_(a.want_dbias ? b.at<char>(13) : nullptr),
+        dy_(b.at<char>(8)),
+        lse_(b.at<char>(10)),
+        dk_(b.at<char>(12)),
+        dv_(b.at<char>(13)),
+        dbias_(a.want_dbias ? b.at<char>(14) : nullptr),
         delta_(static_cast<char*>(b.scratch)),
         scores_(slot),
         dp_(slot + a.scores_bytes()),
@@ -123,15 +123,15 @@ Status run_attention_grad(const AttentionGradArgs& a, Buffers b) {
   const AttentionData data(a, b);
   const AttentionKernels::Table& table = attention_table(a.dtype);
   const int64_t item = a.item();
-  const char *dy = b.at<char>(7), *y = b.at<char>(8);
-  char *dq = b.at<char>(10), *delta = static_cast<char*>(b.scratch), *shares = delta + a.delta_bytes;
+  const char *dy = b.at<char>(8), *y = b.at<char>(9);
+  char *dq = b.at<char>(11), *delta = static_cast<char*>(b.scratch), *shares = delta + a.delta_bytes;
   parallel_for(a.B * a.H, grain_for(0.2 * static_cast<double>(a.T * a.E)), [&](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n) {
       const int64_t batch = n / a.H, h = n % a.H;
       table.delta(dy + a.dy.at(batch, 0, h) * item, a.dy.place, y + (batch * a.T * a.H + h) * a.E * item,
                   a.H * a.E, a.T, a.E, delta + n * a.T * item);
       if (a.want_dbias) {
-        std::memset(b.at<char>(13) + n * a.T * a.S * item, 0, static_cast<size_t>(a.T * a.S * item));
+        std::memset(b.at<char>(14) + n * a.T * a.S * item, 0, static_cast<size_t>(a.T * a.S * item));
       }
     }
   });
@@ -169,16 +169,16 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> attention_grad(const Tensor& dy_in, c
                                                           const Tensor& lse, const Tensor& q_in,
                                                           const Tensor& k_in, const Tensor& v_in,
                                                           const Tensor* bias, const Tensor* mask,
-                                                          const Tensor* first, const Tensor* state,
+                                                          const Tensor* mask2, const Tensor* first, const Tensor* state,
                                                           double scale, bool causal, int64_t window, bool zero_unseen,
                                                           double rate, bool want_dbias) {
   const char* op = "dot_product_attention_grad";
   AttentionGradArgs a{};
   static_cast<AttentionArgs&>(a) =
-      attention_args(op, q_in, k_in, v_in, bias, mask, first, state, scale, causal, window, zero_unseen, rate);
+      attention_args(op, q_in, k_in, v_in, bias, mask, mask2, first, state, scale, causal, window, zero_unseen, rate);
   const Shape y_shape{a.B, a.T, a.H, a.E}, dbias_shape{want_dbias ? a.B : 0, a.H, a.T, a.S};
   bool symbolic = false;
-  for (const Tensor* x : {&dy_in, &y_in, &lse, &q_in, &k_in, &v_in, bias, mask}) {
+  for (const Tensor* x : {&dy_in, &y_in, &lse, &q_in, &k_in, &v_in, bias, mask, mask2}) {
     symbolic |= x && x->is_symbolic();
   }
   if (symbolic) {
@@ -199,7 +199,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> attention_grad(const Tensor& dy_in, c
                v = attention_operand(v_in, a.v), dy = attention_operand(dy_in, a.dy), y = contiguous(y_in),
                kept = contiguous(lse);
   const Tensor wide_bias = bias ? attention_spread(a, *bias, a.bias) : q,
-               wide_mask = mask ? attention_spread(a, *mask, a.mask) : q;
+               wide_mask = mask ? attention_spread(a, *mask, a.mask[0]) : q,
+               wide_mask2 = mask2 ? attention_spread(a, *mask2, a.mask[1]) : q;
   a.want_dbias = want_dbias;
   for_block_sizes(a, [&](int64_t rows, int64_t keys) {
     for (const GemmArgs& g : {a.s(rows, keys), a.dp(rows, keys), a.dq(rows, keys),
@@ -217,7 +218,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> attention_grad(const Tensor& dy_in, c
   const double scores = static_cast<double>(a.B * a.H) * static_cast<double>(a.T * a.S);
   launch<run_attention_grad>(
       op, a,
-      {&q, &k, &v, &wide_bias, &wide_mask, first ? first : &q, state ? state : &q, &dy, &y, &kept},
+      {&q, &k, &v, &wide_bias, &wide_mask, &wide_mask2, first ? first : &q, state ? state : &q, &dy, &y, &kept},
       {&dq, &dk, &dv, &dbias},
       a.delta_bytes + a.share_bytes + static_cast<size_t>(a.slots) * a.slot_bytes,
       {.flops = scores * static_cast<double>(6 * a.D + 4 * a.E + 7)});

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -49,7 +50,8 @@ def dot_product_attention(
         value: `[batch, keys, key_heads, value_size]`.
         bias: floating, added to the scores; broadcasts to `[batch, heads, queries, keys]`. Its gradient takes memory
             for all scores.
-        mask: bool, True where the key counts; broadcasts likewise. A query none of whose keys counts weighs all keys
+        mask: bool, True where the key counts; broadcasts likewise. Of a tuple of masks all must be True; two are read
+            as they are, so padding of queries and of keys needs no memory for all scores. A query none of whose keys counts weighs all keys
             alike, as in Keras; see `zero_unseen`.
         scale: float or scalar tensor; 1 / sqrt(size) by default.
         is_causal: whether query i sees only keys up to its own place `first + i`. Keys are counted from the first one,
@@ -132,7 +134,10 @@ class _Problem:
             q, scale = q * cast(scale, q.dtype), 1.0
         self.scale = number(_OP, "scale", scale)
         self.given = (q, k, v) if bias is None else (q, k, v, cast(floating(bias), self.dtype))
-        self.mask = None if mask is None else tensor(mask)
+        masks = mask if isinstance(mask, (list, tuple)) and all(isinstance(m, Tensor) for m in mask) else (mask,)
+        self.masks = [tensor(m) for m in masks if m is not None]
+        while len(self.masks) > 2:
+            self.masks.append(logical_and(self.masks.pop(), self.masks.pop()))
         self.causal, self.window = bool(causal), 0 if window is None else integer(_OP, "sliding_window", window)
         if window is not None and self.window < 1:
             raise ValueError(f"[{_OP}] sliding_window must be at least 1. Received: sliding_window={window}.")
@@ -148,7 +153,7 @@ class _Problem:
 
     def _options(self, drawn, rate):
         q, k, v, *bias = (x._core for x in self.given)
-        more = [None if x is None else x._core for x in (self.mask, self.first)]
+        more = [None if x is None else x._core for x in (*(*self.masks, None, None)[:2], self.first)]
         numbers = (self.scale, self.causal, self.window, self.zero_unseen, rate)
         return q, k, v, *(bias or [None]), *more, drawn, *numbers
 
@@ -204,16 +209,15 @@ class _Problem:
 
     def _seen(self, queries, keys):
         """Which keys each query sees, or None for all."""
-        seen = self.mask
+        limits = list(self.masks)
         if self.causal or self.window:
             place = expand_dims(constant(np.arange(queries)), 1)
             place, key = place if self.first is None else place + reshape(self.first, ()), constant(np.arange(keys))
-            limits = [less_equal(key, place)] if self.causal else []
+            if self.causal:
+                limits.append(less_equal(key, place))
             if self.window:
                 limits += [less(place - key, self.window), less(key - place, self.window)]
-            for limit in limits:
-                seen = limit if seen is None else logical_and(seen, limit)
-        return seen
+        return functools.reduce(logical_and, limits) if limits else None
 
 
 def _sum_to_bias(ds, shape):
