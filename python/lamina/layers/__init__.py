@@ -10,6 +10,8 @@ from .adaptive_pooling import (
     AdaptiveMaxPooling2D,
     AdaptiveMaxPooling3D,
 )
+from .additive_attention import AdditiveAttention
+from .attention import Attention
 from .batch_normalization import BatchNormalization
 from .bidirectional import Bidirectional
 from .conv import Conv1D, Conv2D, Conv3D
@@ -27,6 +29,7 @@ from .global_pooling import (
     GlobalMaxPooling3D,
 )
 from .group_normalization import GroupNormalization
+from .group_query_attention import GroupQueryAttention
 from .gru import GRU
 from .input_layer import Input, InputLayer
 from .input_spec import InputSpec
@@ -52,6 +55,7 @@ from .merging import (
     multiply,
     subtract,
 )
+from .multi_head_attention import MultiHeadAttention
 from .padding import Cropping1D, Cropping2D, Cropping3D, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D
 from .pooling import AveragePooling1D, AveragePooling2D, AveragePooling3D, MaxPooling1D, MaxPooling2D, MaxPooling3D
 from .rescaling import Rescaling
@@ -95,6 +99,8 @@ __all__ = [
     "AdaptiveMaxPooling3D",
     "Add",
     "Average",
+    "AdditiveAttention",
+    "Attention",
     "AveragePooling1D",
     "AveragePooling2D",
     "AveragePooling3D",
@@ -142,6 +148,7 @@ __all__ = [
     "GlobalMaxPooling2D",
     "GlobalMaxPooling3D",
     "GroupNormalization",
+    "GroupQueryAttention",
     "Input",
     "InputLayer",
     "InputSpec",
@@ -160,6 +167,7 @@ __all__ = [
     "Maximum",
     "Minimum",
     "Multiply",
+    "MultiHeadAttention",
     "Permute",
     "RMSNormalization",
     "RNN",
