@@ -115,7 +115,7 @@ void find_outputs(const ConvJob& j, const ForwardLayout& layout, const Stage& st
     out[i] = column < j.ow
                  ? (stage.image + image) * j.y_image + (stage.row + row) * j.y_row + column * j.y_col
                  : -1;
-    if (windows) windows[i] = (layout.row_at(image, 0, row) + column) * j.c;
+    if (windows) windows[i] = layout.position_at(image, 0, row, column);
     if (++column < width) continue;
     column = 0;
     if (++row < stage.rows) continue;
@@ -169,7 +169,7 @@ bool multiply_stage(const ConvJob& j, const ForwardLayout& layout, const Stage& 
       for (int64_t p = 0; p < panels; ++p) {
         const int64_t image = (first_panel + p) / image_panels,
                       first = (first_panel + p) % image_panels * kSplitPanel;
-        starts[p] = (layout.row_at(image, 0, 0) + first) * j.c;
+        starts[p] = layout.position_at(image, 0, 0, first);
         counts[p] = std::min(kSplitPanel, positions - first);
         find_outputs(j, layout, stage, image, first, counts[p], out + p * kSplitPanel,
                      layout.gathered ? windows + p * kSplitPanel : nullptr);
@@ -179,7 +179,6 @@ bool multiply_stage(const ConvJob& j, const ForwardLayout& layout, const Stage& 
                           .counts = counts,
                           .panels_m = panels,
                           .plane = layout.plane,
-                          .step = j.c,
                           .steps = steps,
                           .windows = layout.gathered ? windows : nullptr,
                           .block_units = layout.block_units,

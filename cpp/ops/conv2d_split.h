@@ -2,12 +2,11 @@
 // gemm_split.h.
 //
 // The batch goes in stages whose source, split, stays in L2: first the images, with zeros around them, become
-// planes [image][row][column][channel], one for each part; every 32 channels lie as a row of a tile. Then y
-// is a product: 16 neighbours of a row at one tap are a tile that is loaded where it lies. Splitting is paid
-// once for each element of the source, not once for each tap; the price is that neighbours run through the
-// zeros at a row's end, to outputs that are dropped. Where that is many and there are filters enough to pay
-// for it, panels of outputs alone are gathered. Filters larger than L2 are split by the tile that multiplies
-// them.
+// planes [part][channel / 32][image][row][column][32 channels], so that 16 neighbours of a row at one tap are
+// a tile that is loaded where it lies, and the window of 32 channels a few pages. Splitting is paid once for
+// each element of the source, not once for each tap; the price is that neighbours run through the zeros at a
+// row's end, to outputs that are dropped. Where that is many and there are filters enough to pay for it,
+// panels of outputs alone are gathered. Filters larger than L2 are split by the tile that multiplies them.
 //
 // The weight gradient is a product over pixels, dw^T[f, k] = sum_m dz^T[f, m] A(m, k): dz is split once,
 // turned; a panel of A, 32 channels of one tap, comes out of the same planes, pixels in pairs. Sums are
@@ -46,14 +45,13 @@ inline constexpr int64_t kSplitTileN = 256;   // filters of a ConvSplitBlock at 
 inline constexpr int64_t kGatheredUnits = 4;  // block_units where positions are gathered
 
 // Panels of up to 32 positions, n filters: y[i] = sum over units of k (32 channels of one tap) of
-// planes[start of the panel + i * step + steps[unit] ..] B.
+// planes[start of the panel + i * 32 + steps[unit] ..] B.
 struct ConvSplitBlock {
   const uint16_t* planes;
   const int64_t* starts;  // [panels_m] window of the first position of each panel
   const int64_t* counts;  // [panels_m] positions of each, 1 .. 32
   int64_t panels_m;
   int64_t plane;             // elements from one part to the next
-  int64_t step;              // from one position to the next
   const int64_t* steps;      // [units] from a window to a unit
   const int64_t* windows;    // [panels_m][32], or null: the windows of positions that are no neighbours
   int64_t block_units;       // units of k at a time
@@ -95,10 +93,16 @@ struct ConvSplitWeightBlock {
   bool accumulate;
 };
 
+// Neighbouring pixels become rows of tiles.
+struct ConvSplitPixels {
+  const float* src;
+  uint16_t* dst;
+  int64_t pixels, channels;      // whole 32 channels
+  int64_t channel_plane, plane;  // elements from 32 channels to the next, from one part to the next
+};
+
 struct ConvSplitKernels {
-  // [parts - 1]. Splits `count` elements, a multiple of 32, into rows of tiles; true if all fit
-  // (gemm_split.h).
-  bool (*split[3])(const float* src, int64_t count, uint16_t* dst, int64_t plane);
+  bool (*split[3])(const ConvSplitPixels&);    // [parts - 1]; true if all fit (gemm_split.h)
   bool (*multiply[3])(const ConvSplitBlock&);  // false if an element of w must not be split
   // One panel of dz^T: `count` <= 32 filters of k pixels, filters side by side, pixels `row` apart.
   bool (*pack_dz[3])(const float* dz, int64_t row, int64_t count, int64_t k, uint16_t* dst);

@@ -19,7 +19,8 @@ LAMINA_INLINE void store_row(VecI row, uint16_t* p) { __builtin_memcpy(p, &row.v
 struct Window {
   const uint16_t* first;
   const int64_t* steps;
-  int64_t part, half, step;
+  int64_t part;
+  static constexpr int64_t half = kTile, step = kUnit * 2;
   static constexpr bool a_once = false, b_once = true;
   template <int P>
   LAMINA_INLINE const uint16_t* unit(int64_t i) const {
@@ -224,8 +225,7 @@ bool multiply(const ConvSplitBlock& g) {
     }
     for (int64_t p = 0; p < g.panels_m; ++p) {
       const int64_t i = p * kPanel, m = g.counts[p];
-      const Window a{g.planes + g.starts[p], g.steps + first, g.plane, kTileRows * g.step,
-                     g.step * static_cast<int64_t>(sizeof(uint16_t))};
+      const Window a{g.planes + g.starts[p], g.steps + first, g.plane};
       for (int64_t panel = 0; panel < panels_n; ++panel) {
         const int64_t j = panel * kPanel, n = simd_min(kPanel, g.n - j);
         side.results_each = ceil_div(side.results.left(), runs);
@@ -246,13 +246,18 @@ bool multiply(const ConvSplitBlock& g) {
 }
 
 template <int P>
-bool split(const float* src, int64_t count, uint16_t* dst, int64_t plane) {
+bool split(const ConvSplitPixels& s) {
   VecF sum_a, sum_b;
   constexpr int64_t kAhead = 1024;  // elements: beyond what the hardware asks for
-  for (int64_t i = 0; i < count; i += kUnit) {
-    __builtin_prefetch(src + i + kAhead);
-    __builtin_prefetch(src + i + kAhead + 16);
-    split_row<P>(VecF::load(src + i), VecF::load(src + i + 16), sum_a, sum_b, dst + i, plane);
+  const float* src = s.src;
+  const int64_t channels = s.channels, channel_plane = s.channel_plane, plane = s.plane;
+  for (int64_t i = 0; i < s.pixels; ++i) {
+    uint16_t* to = s.dst + i * kUnit;
+    for (int64_t c = 0; c < channels; c += kUnit, src += kUnit, to += channel_plane) {
+      __builtin_prefetch(src + kAhead);
+      __builtin_prefetch(src + kAhead + 16);
+      split_row<P>(VecF::load(src), VecF::load(src + 16), sum_a, sum_b, to, plane);
+    }
   }
   return fits(sum_a, sum_b);
 }

@@ -20,19 +20,24 @@ bool fill_planes(const ConvJob& j, const Layout& layout, const Stage& stage, con
       const float* from = source + ((stage.image + image) * j.h + h) * j.w * c;
       fits[r] = true;
       for (int64_t q = 0; q < layout.phases_w; ++q) {
-        uint16_t* to = planes + layout.row_at(image, phase * layout.phases_w + q, row) * c;
+        uint16_t* to = planes + layout.position_at(image, phase * layout.phases_w + q, row, 0);
         // Columns [first, end) lie in the image.
         const int64_t first =
             inside ? std::clamp<int64_t>(ceil_div(-(j.left + q), j.stride_w), 0, width) : width;
         const int64_t end = std::clamp<int64_t>(ceil_div(j.w - j.left - q, j.stride_w), first, width);
-        for (int p = 0; p < layout.parts; ++p) {
-          std::fill_n(to + p * layout.plane, first * c, uint16_t{0});
-          std::fill_n(to + p * layout.plane + end * c, (width - end) * c, uint16_t{0});
+        for (int64_t i = 0; i < layout.parts * (c / kSplitUnit); ++i) {  // plane is whole channel_planes
+          uint16_t* row_of = to + i * layout.channel_plane;
+          std::fill_n(row_of, first * kSplitUnit, uint16_t{0});
+          std::fill_n(row_of + end * kSplitUnit, (width - end) * kSplitUnit, uint16_t{0});
         }
         const int64_t run = j.stride_w == 1 ? end - first : 1;
         for (int64_t x = first; x < end; x += run) {
-          const bool good =
-              split(from + (j.left + q + x * j.stride_w) * c, run * c, to + x * c, layout.plane);
+          const bool good = split({.src = from + (j.left + q + x * j.stride_w) * c,
+                                   .dst = to + x * kSplitUnit,
+                                   .pixels = run,
+                                   .channels = c,
+                                   .channel_plane = layout.channel_plane,
+                                   .plane = layout.plane});
           fits[r] = fits[r] && good;
         }
       }
@@ -46,7 +51,8 @@ void fill_steps(const ConvJob& j, const Layout& layout, int64_t* steps) {
     const Unit u(j, unit);
     const int64_t h = u.tap_row * j.step_h, w = u.tap_column * j.step_w;
     const int64_t phase = h % j.stride_h * layout.phases_w + w % j.stride_w;
-    steps[unit] = (layout.row_at(0, phase, h / j.stride_h) + w / j.stride_w) * j.c + u.channel;
+    steps[unit] = layout.position_at(0, phase, h / j.stride_h, w / j.stride_w) +
+                  u.channel / kSplitUnit * layout.channel_plane;
   }
 }
 

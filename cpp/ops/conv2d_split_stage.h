@@ -33,10 +33,11 @@ struct Layout {
   int parts;
   int64_t images, rows;  // of output, per stage: several whole images, or rows of one
   int64_t image_stages, row_stages;
-  int64_t phases_h, phases_w;   // that taps see
-  int64_t plane_h, plane_w;     // of one image and phase
-  int64_t image_pixels, plane;  // of all phases; elements of one part of a stage
-  int64_t panels;               // of filters
+  int64_t phases_h, phases_w;    // that taps see
+  int64_t plane_h, plane_w;      // of one image and phase
+  int64_t image_pixels;          // of all phases
+  int64_t channel_plane, plane;  // elements of 32 channels of one part of a stage, of one part
+  int64_t panels;                // of filters
   size_t steps_bytes, planes_bytes;
 
   static constexpr int64_t kStageBytes = 1 << 20;
@@ -64,18 +65,20 @@ struct Layout {
     rows = ceil_div(j.oh, row_stages);
     plane_h = rows + more_rows;
     image_pixels = phases_h * phases_w * plane_h * plane_w;
-    plane = images * image_pixels * j.c;
+    channel_plane = images * image_pixels * kSplitUnit;
+    plane = channel_plane * (j.c / kSplitUnit);
 
     panels = ceil_div(j.fg, kSplitPanel);
 
-    const int64_t past = kSplitPanel * j.c;  // what the last panel loads behind its last position, and drops
+    const int64_t past =
+        kSplitPanel * kSplitUnit;  // what the last panel loads behind its last position, and drops
     steps_bytes = align64(static_cast<size_t>(units_of(j)) * sizeof(int64_t));
     planes_bytes = align64(static_cast<size_t>(plane * parts + past) * sizeof(uint16_t));
   }
   int64_t split_rows() const { return images * phases_h * plane_h; }
-  // Of a row of the plane of a phase.
-  int64_t row_at(int64_t image, int64_t phase, int64_t row) const {
-    return image * image_pixels + (phase * plane_h + row) * plane_w;
+  // Element where a position in the plane of a phase lies, its first 32 channels.
+  int64_t position_at(int64_t image, int64_t phase, int64_t row, int64_t column) const {
+    return (image * image_pixels + (phase * plane_h + row) * plane_w + column) * kSplitUnit;
   }
 };
 

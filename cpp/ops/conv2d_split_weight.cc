@@ -47,8 +47,7 @@ struct WeightLayout {
 void fill_windows(const ConvJob& j, const Layout& layout, const Stage& stage, int64_t* windows) {
   for (int64_t image = 0; image < stage.images; ++image) {
     for (int64_t row = 0; row < stage.rows; ++row) {
-      const int64_t first = layout.row_at(image, 0, row);
-      for (int64_t i = 0; i < j.ow; ++i) *windows++ = (first + i) * j.c;
+      for (int64_t i = 0; i < j.ow; ++i) *windows++ = layout.position_at(image, 0, row, i);
     }
   }
 }
