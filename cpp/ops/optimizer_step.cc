@@ -3,9 +3,11 @@
 #include <cstring>
 
 #include "base/tensor.h"
+#include "ops/gather.h"
 #include "ops/layout.h"
 #include "ops/optimizer.h"
 #include "ops/optimizer_launch.h"
+#include "ops/optimizer_sparse.h"
 
 namespace lamina {
 namespace {
@@ -39,6 +41,13 @@ Shape slot_shape(int slots, size_t k, const Tensor& slot, const Tensor& p) {
   return shape;
 }
 
+// The shape of the gradient rows for some ids.
+Shape rows_shape(const Tensor& ids, const Tensor& p) {
+  Shape shape = ids.shape();
+  shape.push_back(p.dim(1));
+  return shape;
+}
+
 double flops_per_element(const StepArgs& a, bool decays) {
   const Rule& rule = *a.rule;
   const double clips = a.by_norm() ? 3 : a.update.clipvalue > 0 ? 2 : 0;
@@ -52,7 +61,8 @@ double flops_per_element(const StepArgs& a, bool decays) {
 void optimizer_step(const std::string& name, const Tensors& parameters, const Tensors& gradients,
                     const std::vector<Tensors>& slots, const Tensor& learning_rate, const Tensor& iterations,
                     const std::map<std::string, double>& settings, const std::vector<double>& weight_decay,
-                    const Tensors& accumulators, const Tensors& averages, const Tensors& state) {
+                    const Tensors& accumulators, const Tensors& averages, const Tensors& state,
+                    const std::map<int64_t, Tensor>& ids) {
   const Rule& rule = optimizer_rule(name);
   const char* op = rule.name;
   const size_t n = parameters.size();
@@ -87,8 +97,12 @@ void optimizer_step(const std::string& name, const Tensors& parameters, const Te
         "needs accumulators where gradient_accumulation_steps is above 1. Received: ", accumulators.size(),
         ", gradient_accumulation_steps=", args.period, ".");
 
-  Tensors contiguous_gradients;
+  check(ids.empty() || (!args.gathers && !args.averages), op,
+        "rows of a gradient are neither gathered nor averaged. Received: ", ids.size(), " lists of ids.");
+
+  Tensors contiguous_gradients, contiguous_ids;
   contiguous_gradients.reserve(n);
+  contiguous_ids.reserve(ids.size());
   std::vector<const Tensor*> reads{&learning_rate}, writes{&iterations};
   std::vector<std::max_align_t> block((sizeof(StepArgs) + n * sizeof(Row)) / sizeof(std::max_align_t) + 1);
   Row* rows = reinterpret_cast<Row*>(reinterpret_cast<char*>(block.data()) + sizeof(StepArgs));
@@ -97,24 +111,39 @@ void optimizer_step(const std::string& name, const Tensors& parameters, const Te
   for (size_t i = 0; i < n; ++i) {
     const Tensor& p = parameters[i];
     check_computes(op, p.dtype());
-    check_matches(op, "gradient", gradients[i], p.shape(), p, i);
+    const auto id = ids.find(static_cast<int64_t>(i));
+    const Tensor* named = id == ids.end() ? nullptr : &id->second;
+    if (named) {
+      check_indices(op, *named);
+      check(p.rank() == 2, op, "only a matrix has rows. Received: number ", i, " with shape=", p.shape(),
+            ".");
+    }
+    check_matches(op, "gradient", gradients[i], named ? rows_shape(*named, p) : p.shape(), p, i);
     check(p.is_symbolic() || p.is_contiguous(), op, "parameters must be contiguous. Received: number ", i,
           ".");
     contiguous_gradients.push_back(p.is_symbolic() ? gradients[i] : contiguous(gradients[i]));
     reads.push_back(&contiguous_gradients.back());
     writes.push_back(&p);
-    const int64_t size = p.size(), blocks = (size + kSumBlock - 1) / kSumBlock;
+    const int64_t size = contiguous_gradients.back().size(), blocks = blocks_of(size);
     rows[i] = {element,
                element + size,
                args.blocks,
                args.blocks + blocks,
                weight_decay.empty() ? 0 : weight_decay[i],
                rule.is_factored ? matrices_of(p.shape()) : Matrices{},
-               p.dtype()};
+               p.dtype(),
+               {}};
+    if (named) {
+      contiguous_ids.push_back(p.is_symbolic() ? *named : contiguous(*named));
+      rows[i].named = {named->size(), p.dim(0), p.dim(1), named->dtype()};
+      if (rule.is_factored) rows[i].matrices.R = named->size();
+    }
     if (rule.is_factored) matrix_bytes = std::max(matrix_bytes, factored_scratch(rows[i].matrices));
     element += size;
     args.blocks += blocks;
   }
+  args.id_lists = static_cast<int>(contiguous_ids.size());
+  for (const Tensor& t : contiguous_ids) reads.push_back(&t);
   const auto write = [&](const char* what, const Tensors& list, auto shape_of) {
     check(list.size() == n, op, "needs one ", what, " per parameter. Received: ", list.size(), " for ", n,
           ".");
@@ -134,7 +163,8 @@ void optimizer_step(const std::string& name, const Tensors& parameters, const Te
   for (const Tensor& t : state) writes.push_back(&t);
   std::memcpy(block.data(), &args, sizeof args);
   const Hints hints{.flops = flops_per_element(args, !weight_decay.empty()) * static_cast<double>(element)};
-  const size_t scratch = static_cast<size_t>(step_scratch(args)) * sizeof(double) + matrix_bytes;
+  const size_t scratch =
+      static_cast<size_t>(step_scratch(args)) * sizeof(double) + matrix_bytes + sparse_scratch(args, rows);
   launch(Launch{op, &run_step, block.data(), sizeof(StepArgs) + n * sizeof(Row), reads.data(), reads.size(),
                 writes.data(), writes.size(), scratch, hints});
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .. import _core
+from ..row_gradient import RowGradient
 from ..tensor import Tensor, Variable, convert_to_tensor
 from ..utils.warning import warn
 
@@ -41,8 +42,26 @@ def present(name, grads, variables, warned):
     return [g for g, _ in kept], [v for _, v in kept]
 
 
-def cores_of(name, grads, variables, parameters):
-    """Core tensors of the gradients, in the dtypes of `parameters`, the variables' core tensors."""
+def rows_of(grads, variables, by_row):
+    """{position: RowGradient} of the gradients whose variables are stepped row by row: `by_row(gradient, variable)`."""
+    return {
+        i: g
+        for i, g in enumerate(grads)
+        if type(g) is RowGradient and g.shape == variables[i].shape and g.dtype == variables[i].dtype
+        if by_row(g, variables[i])
+    }
+
+
+def cores_of(name, grads, variables, parameters, rows):
+    """Core tensors of the gradients, in the dtypes of `parameters`, the variables' core tensors.
+
+    Those in `rows`, of `rows_of`, are their rows.
+    """
+    if rows:
+        rest = [i for i in range(len(grads)) if i not in rows]
+        dense = cores_of(name, *[[xs[i] for i in rest] for xs in (grads, variables, parameters)], {})
+        cores = dict(zip(rest, dense))
+        return [rows[i].rows if i in rows else cores[i] for i in range(len(grads))]
     try:
         cores = [g._core for g in grads]  # tensors, as a rule
     except AttributeError:

@@ -14,7 +14,7 @@ from ..tensor import Tensor, Variable
 from ..thread_state import changes, init_scope
 from ..utils.naming import to_snake_case
 from .arguments import count, number, optional
-from .gradients import cores_of, pairs_of, present
+from .gradients import cores_of, pairs_of, present, rows_of
 from .rate import Rate
 from .schedules import LearningRateSchedule
 from .schedules import deserialize as schedule_of
@@ -50,6 +50,11 @@ class Optimizer(Rate):
         gradient_accumulation_steps: gradients whose mean makes one step; None for one. Schedules count gradients,
             `iterations` counts steps.
         name: name in logs.
+
+    The gradient of a matrix that is only looked up row by row (see Embedding) is kept as rows. A rule that a gradient
+    of 0 leaves at rest, SGD's without momentum or Adagrad's without weight decay, then steps on the rows of the
+    batch alone, with the result of a step on all; any other rule does where the variable has `sparse_gradient`.
+    `use_ema` and `gradient_accumulation_steps` always step on all rows.
 
     Attributes:
         iterations: steps taken, int64: a variable where gradients do not accumulate.
@@ -216,11 +221,12 @@ class Optimizer(Rate):
             if len(self._groups) >= _MAX_GROUPS:
                 self._groups.clear()
             group = self._groups[key] = self._group(variables)
-        cores = cores_of(self.name, grads, variables, group.parameters)
+        rows = rows_of(grads, variables, self._steps_by_row)
+        cores = cores_of(self.name, grads, variables, group.parameters, rows)
         with labelled(self.name):
             self._follow_schedule()
             if self.rule:
-                self._run_rule(cores, group)
+                self._run_rule(cores, group, {i: g.ids for i, g in rows.items()})
             else:
                 self.update(group.parameters, cores, group.slots, group.decay)
             for v in group.constrained:
@@ -242,7 +248,17 @@ class Optimizer(Rate):
         """The lists of slots as the rule takes them."""
         return list(slots.values())
 
-    def _run_rule(self, gradients, group):
+    def _steps_by_row(self, gradient, variable):
+        if not self.rule or self.use_ema or self.gradient_accumulation_steps:
+            return False
+        exact = self._rests_at_zero() and not (self.weight_decay and self._decays(variable))
+        return variable.sparse_gradient or (exact and gradient.ids.size < variable.shape[0])
+
+    def _rests_at_zero(self):
+        """Whether a gradient of 0 leaves a parameter and its slots as they are."""
+        return False
+
+    def _run_rule(self, gradients, group, ids):
         settings = {name: getattr(self, name) for name in (*self.settings, *_SHARED)}
         _core.optimizer_step(
             self.rule,
@@ -256,6 +272,7 @@ class Optimizer(Rate):
             group.accumulators,
             group.averages,
             [v._core for v in self._state],
+            ids,
         )
 
     def update(self, parameters, gradients, slots, weight_decay):
