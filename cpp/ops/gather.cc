@@ -8,16 +8,7 @@
 #include "ops/layout.h"
 
 namespace lamina {
-namespace {
 
-constexpr double kCost = 0.3;  // rough ns per element: memory bound
-
-struct GatherArgs {
-  DType dtype, index_dtype;
-  int64_t outer, n, inner, count;  // count: indices of take, or length of the indices' axis
-};
-
-// Indices as 0 <= index < n; the first bad one is reported.
 Status read_indices(DType dtype, const void* from, int64_t count, int64_t n, int64_t* to) {
   return visit(dtype, [&](auto tag) -> Status {
     using T = typename decltype(tag)::type;
@@ -35,6 +26,21 @@ Status read_indices(DType dtype, const void* from, int64_t count, int64_t n, int
     return {};
   });
 }
+
+void check_indices(const char* op, const Tensor& indices) {
+  check<TypeError>(!is_floating(indices.dtype()) && indices.dtype() != DType::kBool, op,
+                   "indices must be integers. Received: indices.dtype=", indices.dtype(),
+                   ". Convert with ops.cast(indices, \"int32\") first.");
+}
+
+namespace {
+
+constexpr double kCost = 0.3;  // rough ns per element: memory bound
+
+struct GatherArgs {
+  DType dtype, index_dtype;
+  int64_t outer, n, inner, count;  // count: indices of take, or length of the indices' axis
+};
 
 Status run_take(const GatherArgs& a, Buffers b) {
   int64_t* index = static_cast<int64_t*>(b.scratch);
@@ -163,12 +169,6 @@ Status run_one_hot(const OneHotArgs& a, Buffers b) {
     });
   });
   return {};
-}
-
-void check_indices(const char* op, const Tensor& indices) {
-  check<TypeError>(!is_floating(indices.dtype()) && indices.dtype() != DType::kBool, op,
-                   "indices must be integers. Received: indices.dtype=", indices.dtype(),
-                   ". Convert with ops.cast(indices, \"int32\") first.");
 }
 
 GatherArgs make_args(DType dtype, const Shape& x, int axis, const Tensor& indices, int64_t count) {

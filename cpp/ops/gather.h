@@ -9,8 +9,14 @@
 #pragma once
 
 #include "base/fwd.h"
+#include "ops/launch.h"
 
 namespace lamina {
+
+// `count` integers as 0 <= index < n; the first bad one is reported.
+Status read_indices(DType dtype, const void* from, int64_t count, int64_t n, int64_t* to);
+// Raises for indices that are not integers.
+void check_indices(const char* op, const Tensor& indices);
 
 Tensor take(const Tensor& x, const Tensor& indices, int64_t axis);
 Tensor take_grad(const Tensor& dy, const Tensor& indices, const Shape& x_shape, int64_t axis);

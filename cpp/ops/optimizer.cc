@@ -6,6 +6,7 @@
 #include "base/parallel.h"
 #include "ops/dispatch.h"
 #include "ops/optimizer_launch.h"
+#include "ops/optimizer_sparse.h"
 
 namespace lamina {
 
@@ -14,8 +15,7 @@ LAMINA_KERNELS(OptimizerKernels, optimizer_kernels)
 namespace {
 
 constexpr double kCost = 0.5;  // rough ns per element
-
-const Row* rows_of(const StepArgs& a) { return reinterpret_cast<const Row*>(&a + 1); }
+constexpr int64_t kAhead = 8;  // rows between a prefetch and its use
 
 const OptimizerKernels::Table& table(DType dtype) {
   return dtype == DType::kFloat32 ? optimizer_kernels().f32 : optimizer_kernels().f64;
@@ -36,12 +36,12 @@ double number_at(void* address, DType dtype) {
 // One run of the launch: the passes over the operands, each of which needs the one before.
 class Step {
  public:
-  Step(const StepArgs& a, Buffers b)
-      : a_(a), rows_(rows_of(a)), update_(a.update), lr_(number_at(b.address[0], a.lr_dtype)) {
+  // ids: of the i-th parameter the rows that its gradient's rows belong to; null where none are named.
+  Step(const StepArgs& a, const Row* rows, const int64_t* const* ids, Buffers b)
+      : a_(a), rows_(rows), ids_(ids), update_(a.update), lr_(number_at(b.address[0], a.lr_dtype)) {
     gradients_ = b.address + 1;
-    parameters_ = gradients_ + a.count + 1;
-    void* const* after_slots = parameters_ + (1 + a.slots) * a.count;
-    factors_ = after_slots;
+    parameters_ = b.address + first_parameter(a);
+    factors_ = b.address + first_factor(a);
     accumulators_ = factors_ + (a.rule->is_factored ? 2 : 0) * a.count;
     averages_ = accumulators_ + (a.gathers ? a.count : 0);
     state_ = averages_ + (a.averages ? a.count : 0);
@@ -95,13 +95,37 @@ class Step {
   // body(row, i, first element within it, elements, block) over blocks of kSumBlock.
   template <class Body>
   void each_block(double cost, Body body) const {
-    parallel_for(a_.blocks, grain_for(cost * kSumBlock), [&](int64_t begin, int64_t end) {
+    parallel_for(rows_[a_.count - 1].block_end, grain_for(cost * kSumBlock), [&](int64_t begin, int64_t end) {
       for (int64_t block = begin; block < end; ++block) {
         const Row* row = find(block, &Row::block_end);
         const int64_t at = (block - row->block_begin) * kSumBlock;
         body(*row, row - rows_, at, std::min(kSumBlock, row->end - row->begin - at), block);
       }
     });
+  }
+
+  // body(gradient's element, parameter's element, elements) over the runs of a piece that lie together in
+  // both.
+  template <class Body>
+  void each_run(const Row& row, int64_t i, int64_t at, int64_t n, Body body) const {
+    if (row.named.count < 0) return body(at, at, n);
+    const int64_t width = row.named.width, count = (row.end - row.begin) / width;
+    for (const int64_t end = at + n; at < end;) {
+      const int64_t u = at / width, begin = at - u * width, run = std::min(width - begin, end - at);
+      if (u + kAhead < count) prefetch(row, i, ids_[i][u + kAhead] * width);
+      body(at, ids_[i][u] * width + begin, run);
+      at += run;
+    }
+  }
+
+  // Rows lie anywhere in memory: the processor is told early.
+  void prefetch(const Row& row, int64_t i, int64_t at) const {
+    const int64_t bytes =
+        std::min<int64_t>(row.named.width * static_cast<int64_t>(itemsize(row.dtype)), 1024);
+    for (int list = 0; list <= a_.slots; ++list) {
+      const char* p = static_cast<const char*>(shifted(parameters_[list * a_.count + i], row, at));
+      for (int64_t line = 0; line < bytes; line += 64) __builtin_prefetch(p + line, 1);
+    }
   }
 
   // The row of a position: `end_of` names the cumulative column.
@@ -154,11 +178,14 @@ class Step {
     each_block(kCost, [&](const Row& row, int64_t i, int64_t at, int64_t n, int64_t block) {
       const auto f = a_.rule->method == Method::lamb ? table(row.dtype).measure_lamb
                                                      : table(row.dtype).measure_adafactor;
-      void* slots[3];
+      const UpdateArgs u = of(row, i);
       double* sums = partial_ + 2 * block;
       sums[0] = sums[1] = 0;
-      f(of(row, i), shifted(gradients_[i], row, at), shifted(parameters_[i], row, at),
-        slots_at(slots, row, i, at), n, sums);
+      each_run(row, i, at, n, [&](int64_t from, int64_t to, int64_t run) {
+        void* slots[3];
+        f(u, shifted(gradients_[i], row, from), shifted(parameters_[i], row, to),
+          slots_at(slots, row, i, u.factored ? from : to), run, sums);
+      });
     });
     for (int64_t i = 0; i < a_.count; ++i) {
       double sums[2] = {};
@@ -174,16 +201,22 @@ class Step {
   void finish(bool updates) {
     each_piece([&](const Row& row, int64_t i, int64_t at, int64_t n) {
       const OptimizerKernels::Table& f = table(row.dtype);
-      void* p = shifted(parameters_[i], row, at);
       if (updates) {
+        const auto update = f.update[static_cast<int>(a_.rule->method)];
         UpdateArgs u = of(row, i);
         if (a_.rule->rate) u.lr = rate_[i];
-        void* slots[3];
-        void* g = shifted(gradients_[i], row, at);
-        f.update[static_cast<int>(a_.rule->method)](u, g, p, slots_at(slots, row, i, at), n);
-        if (a_.gathers) std::memset(g, 0, static_cast<size_t>(n) * itemsize(row.dtype));
+        each_run(row, i, at, n, [&](int64_t from, int64_t to, int64_t run) {
+          void* slots[3];
+          update(u, shifted(gradients_[i], row, from), shifted(parameters_[i], row, to),
+                 slots_at(slots, row, i, u.factored ? from : to), run);
+        });
+        if (a_.gathers) {
+          std::memset(shifted(gradients_[i], row, at), 0, static_cast<size_t>(n) * itemsize(row.dtype));
+        }
       }
-      if (a_.averages) f.average(update_, p, shifted(averages_[i], row, at), n);
+      if (a_.averages) {
+        f.average(update_, shifted(parameters_[i], row, at), shifted(averages_[i], row, at), n);
+      }
     });
   }
 
@@ -207,6 +240,7 @@ class Step {
 
   const StepArgs& a_;
   const Row* rows_;
+  const int64_t* const* ids_;
   UpdateArgs update_;
   double lr_;
   void *const *gradients_, *const *parameters_, *const *factors_, *const *accumulators_, *const *averages_,
@@ -222,7 +256,16 @@ Status run_step(const void* args, Buffers b) {
   if (a.rule->method == Method::ftrl && !(lr > 0)) {
     return {"learning_rate must be above 0, for the update divides by it", 0, lr};
   }
-  Step(a, b).run(b.at<int64_t>(1 + static_cast<int>(a.count))[0]);
+  int64_t& iterations = b.at<int64_t>(static_cast<int>(first_parameter(a)) - 1)[0];
+  if (a.id_lists == 0) {
+    Step(a, rows_of(a), nullptr, b).run(iterations);
+    return {};
+  }
+  SparseGradients sparse(a, b);
+  const Status status = sparse.gather();
+  if (status.what) return status;
+  Step(a, sparse.rows(), sparse.ids(), sparse.buffers()).run(iterations);
+  sparse.scatter();
   return {};
 }
 

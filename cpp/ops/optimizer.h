@@ -34,6 +34,11 @@
 // or by the norm of all (0: off; at most one). After the rule, `averages` follow the parameters:
 // a = ema_momentum a + (1 - ema_momentum) p, a = p at the first step; every ema_overwrite_frequency steps
 // p = a. The launch adds 1 to `iterations`.
+//
+// A gradient may be rows of a matrix parameter: with integers `ids` of any shape, (*ids.shape, width), the
+// rows of equal ids adding up in their order. The step, its norms, means and decay are then those of a
+// parameter that has the named rows alone, each once: all others keep their values and slots. No
+// accumulators or averages then.
 #pragma once
 
 #include <cstdint>

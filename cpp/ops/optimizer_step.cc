@@ -1,11 +1,14 @@
 #include <algorithm>
 #include <cstddef>
-#include <cstring>
+#include <tuple>
+#include <utility>
 
 #include "base/tensor.h"
+#include "ops/gather.h"
 #include "ops/layout.h"
 #include "ops/optimizer_group.h"
 #include "ops/optimizer_launch.h"
+#include "ops/optimizer_sparse.h"
 
 namespace lamina {
 namespace {
@@ -39,12 +42,42 @@ Shape slot_shape(int slots, size_t k, const Tensor& slot, const Tensor& p) {
   return shape;
 }
 
+// The shape of the gradient rows for some ids.
+Shape rows_shape(const Tensor& ids, const Tensor& p) {
+  Shape shape = ids.shape();
+  shape.push_back(p.dim(1));
+  return shape;
+}
+
 double flops_per_element(const StepArgs& a, bool decays) {
   const Rule& rule = *a.rule;
   const double clips = a.by_norm() ? 3 : a.update.clipvalue > 0 ? 2 : 0;
   const double around = clips + (decays ? 2 : 0) + (a.gathers ? 2 : 0) + (a.averages ? 3 : 0);
   const double nesterov = a.slots > 0 && a.update.nesterov != 0 ? 2 : 0;
   return around + rule.flops + nesterov + rule.flops_of_more * (a.slots - rule.least_slots);
+}
+
+StepArgs& args_of(std::vector<std::max_align_t>& block) { return *reinterpret_cast<StepArgs*>(block.data()); }
+Row* rows_of(std::vector<std::max_align_t>& block) { return reinterpret_cast<Row*>(&args_of(block) + 1); }
+
+// Lays the gradients end to end; returns the launch's flops and bytes of scratch.
+std::pair<double, size_t> lay_out(StepArgs& a, Row* rows, const Tensor* parameters) {
+  int64_t element = 0;
+  size_t matrix_bytes = 0;
+  bool decays = false;
+  a.blocks = 0;
+  for (int64_t i = 0; i < a.count; ++i) {
+    Row& row = rows[i];
+    const int64_t size = row.named.count < 0 ? parameters[i].size() : row.named.count * row.named.width;
+    row.begin = element;
+    row.end = element += size;
+    row.block_begin = a.blocks;
+    row.block_end = a.blocks += blocks_of(size);
+    decays = decays || row.weight_decay != 0;
+    if (a.rule->is_factored) matrix_bytes = std::max(matrix_bytes, factored_scratch(row.matrices));
+  }
+  return {flops_per_element(a, decays) * static_cast<double>(element),
+          static_cast<size_t>(step_scratch(a)) * sizeof(double) + matrix_bytes + sparse_scratch(a, rows)};
 }
 
 }  // namespace
@@ -92,26 +125,17 @@ ParameterGroup parameter_group(const std::string& name, const Tensors& parameter
   group.op = op, group.learning_rate = learning_rate, group.writes = {iterations}, group.count = n;
   group.args_bytes = sizeof(StepArgs) + n * sizeof(Row);
   group.args.resize(group.args_bytes / sizeof(std::max_align_t) + 1);
-  Row* rows = reinterpret_cast<Row*>(reinterpret_cast<char*>(group.args.data()) + sizeof(StepArgs));
-  int64_t element = 0;
-  size_t matrix_bytes = 0;
+  Row* rows = rows_of(group.args);
   for (size_t i = 0; i < n; ++i) {
     const Tensor& p = parameters[i];
     check_computes(op, p.dtype());
     check(p.is_symbolic() || p.is_contiguous(), op, "parameters must be contiguous. Received: number ", i,
           ".");
     group.writes.push_back(p);
-    const int64_t size = p.size(), blocks = (size + kSumBlock - 1) / kSumBlock;
-    rows[i] = {element,
-               element + size,
-               args.blocks,
-               args.blocks + blocks,
-               weight_decay.empty() ? 0 : weight_decay[i],
-               rule.is_factored ? matrices_of(p.shape()) : Matrices{},
-               p.dtype()};
-    if (rule.is_factored) matrix_bytes = std::max(matrix_bytes, factored_scratch(rows[i].matrices));
-    element += size;
-    args.blocks += blocks;
+    rows[i] = {};
+    rows[i].weight_decay = weight_decay.empty() ? 0 : weight_decay[i];
+    if (rule.is_factored) rows[i].matrices = matrices_of(p.shape());
+    rows[i].dtype = p.dtype();
   }
   const auto write = [&](const char* what, const Tensors& list, auto shape_of) {
     check(list.size() == n, op, "needs one ", what, " per parameter. Received: ", list.size(), " for ", n,
@@ -130,9 +154,8 @@ ParameterGroup parameter_group(const std::string& name, const Tensors& parameter
   if (args.gathers) write("accumulator", accumulators, same);
   if (args.averages) write("average", averages, same);
   group.writes.insert(group.writes.end(), state.begin(), state.end());
-  std::memcpy(group.args.data(), &args, sizeof args);
-  group.hints.flops = flops_per_element(args, !weight_decay.empty()) * static_cast<double>(element);
-  group.scratch_bytes = static_cast<size_t>(step_scratch(args)) * sizeof(double) + matrix_bytes;
+  args_of(group.args) = args;
+  std::tie(group.hints.flops, group.scratch_bytes) = lay_out(args_of(group.args), rows, parameters.data());
   return group;
 }
 
@@ -147,23 +170,69 @@ int64_t first_unlike(const ParameterGroup& group, const std::vector<const Tensor
   return -1;
 }
 
-void optimizer_step(const ParameterGroup& group, const std::vector<const Tensor*>& gradients) {
-  if (const int64_t unlike = first_unlike(group, gradients); unlike >= 0) {
-    const auto i = static_cast<size_t>(unlike);
-    check_matches(group.op, "gradient", *gradients[i], group.parameter(i).shape(), group.parameter(i), i);
-  }
+namespace {
+
+// ids: of the gradients that are rows, in their order.
+void run(const ParameterGroup& group, const std::vector<const Tensor*>& gradients,
+         const std::vector<const Tensor*>& ids, const std::vector<std::max_align_t>& args, size_t scratch,
+         const Hints& hints) {
   Tensors copies;
-  copies.reserve(group.count);
+  copies.reserve(group.count + ids.size());
   std::vector<const Tensor*> reads{&group.learning_rate}, writes;
-  reads.reserve(group.count + 1);
+  reads.reserve(group.count + ids.size() + 1);
   writes.reserve(group.writes.size());
-  for (const Tensor* g : gradients) {
-    const bool copied = !g->is_symbolic() && !g->is_contiguous();
-    reads.push_back(copied ? &copies.emplace_back(contiguous(*g)) : g);
+  for (const auto* list : {&gradients, &ids}) {
+    for (const Tensor* t : *list) {
+      const bool copied = !t->is_symbolic() && !t->is_contiguous();
+      reads.push_back(copied ? &copies.emplace_back(contiguous(*t)) : t);
+    }
   }
   for (const Tensor& t : group.writes) writes.push_back(&t);
-  launch(Launch{group.op, &run_step, group.args.data(), group.args_bytes, reads.data(), reads.size(),
-                writes.data(), writes.size(), group.scratch_bytes, group.hints});
+  launch(Launch{group.op, &run_step, args.data(), group.args_bytes, reads.data(), reads.size(), writes.data(),
+                writes.size(), scratch, hints});
+}
+
+}  // namespace
+
+void optimizer_step(const ParameterGroup& group, const std::vector<const Tensor*>& gradients,
+                    const std::map<int64_t, Tensor>& ids) {
+  if (ids.empty()) {
+    if (const int64_t unlike = first_unlike(group, gradients); unlike >= 0) {
+      const auto i = static_cast<size_t>(unlike);
+      check_matches(group.op, "gradient", *gradients[i], group.parameter(i).shape(), group.parameter(i), i);
+    }
+    return run(group, gradients, {}, group.args, group.scratch_bytes, group.hints);
+  }
+  check(gradients.size() == group.count, group.op,
+        "needs one gradient per parameter. Received: ", group.count, " parameters, ", gradients.size(),
+        " gradients.");
+  std::vector<std::max_align_t> block = group.args;
+  StepArgs& args = args_of(block);
+  check(!args.gathers && !args.averages, group.op,
+        "rows of a gradient are neither gathered nor averaged. Received: ", ids.size(), " lists of ids.");
+  std::vector<const Tensor*> lists;
+  for (size_t i = 0; i < group.count; ++i) {
+    const Tensor& p = group.parameter(i);
+    const auto found = ids.find(static_cast<int64_t>(i));
+    if (found == ids.end()) {
+      check_matches(group.op, "gradient", *gradients[i], p.shape(), p, i);
+      continue;
+    }
+    const Tensor& named = found->second;
+    check_indices(group.op, named);
+    check(p.rank() == 2, group.op, "only a matrix has rows. Received: number ", i, " with shape=", p.shape(),
+          ".");
+    check_matches(group.op, "gradient", *gradients[i], rows_shape(named, p), p, i);
+    Row& row = rows_of(block)[i];
+    row.named = {named.size(), p.dim(0), p.dim(1), named.dtype()};
+    if (args.rule->is_factored) row.matrices.R = named.size();
+    lists.push_back(&named);
+  }
+  args.id_lists = static_cast<int>(lists.size());
+  Hints hints = group.hints;
+  size_t scratch = 0;
+  std::tie(hints.flops, scratch) = lay_out(args, rows_of(block), &group.parameter(0));
+  run(group, gradients, lists, block, scratch, hints);
 }
 
 }  // namespace lamina

@@ -45,6 +45,7 @@ class Capture:
         self._born: list = []  # (weak reference, storage's id, line) of variables that the step makes
         self._graded: list = []  # (weak reference, line) of tensors whose `.grad` the step sets
         self._forgot: set = set()  # ids of variables whose `.grad` the step set to None before
+        self._rows: list = []  # weak references to gradients given as rows
         self._counts: dict = {}
         self._reads: int | None = None  # values read since `recorded` began; None outside of it
 
@@ -54,6 +55,10 @@ class Capture:
         return self
 
     def __exit__(self, *exc):
+        if mode.capture is self and exc[0] is None:
+            for gradient in self._rows:
+                if (gradient := gradient()) is not None:  # outlives the step: replays compute its values
+                    _ = gradient._core
         self.stop()
 
     def stop(self):
@@ -89,6 +94,10 @@ class Capture:
     def forgot_grad(self, leaf):
         """Notes that a variable's `.grad` was set to None."""
         self._forgot.add(id(leaf))
+
+    def gave_rows(self, gradient):
+        """Notes a `RowGradient`, whose values are computed when they are read."""
+        self._rows.append(weakref.ref(gradient))
 
     def since_first(self, owner, count):
         """By how much a counter of `owner` has moved on since this was first asked in the step."""

@@ -187,6 +187,10 @@ class Variable(Tensor):
         trainable: whether gradients reach it.
         name: a short name; `path` is set by the layer that owns it.
 
+    Attributes:
+        regularizer, constraint: functions of the variable that training applies, or None.
+        sparse_gradient: whether every optimizer may step only on the rows that a batch looked up: see Embedding.
+
     Example:
         >>> import lamina as lm
         >>> v = lm.Variable([1.0, 2.0])
@@ -195,7 +199,7 @@ class Variable(Tensor):
         array([2., 3.], dtype=float32)
     """
 
-    __slots__ = ("name", "path", "_trainable", "regularizer", "constraint")
+    __slots__ = ("name", "path", "_trainable", "regularizer", "constraint", "sparse_gradient")
 
     def __init__(self, initializer, shape=None, dtype=None, trainable=True, name=None):
         with init_scope():
@@ -208,6 +212,7 @@ class Variable(Tensor):
             super().__init__(_core.copy(core) if isinstance(initializer, Tensor) else core)
         self.name = self.path = name or "variable"
         self.regularizer = self.constraint = None
+        self.sparse_gradient = False
         self._trainable = bool(trainable)
         self._source = LEAF if self._trainable and self.dtype in FLOATING else None
         if mode.capture is not None:
@@ -269,12 +274,14 @@ class Variable(Tensor):
         return self.__deepcopy__({})
 
     def _state(self, core):
-        return (core, self.name, self.path, self._trainable, self.regularizer, self.constraint)
+        settings = (self.regularizer, self.constraint, self.sparse_gradient)
+        return (core, self.name, self.path, self._trainable, *settings)
 
     @classmethod
-    def _rebuild(cls, core, name, path, trainable, regularizer, constraint):
+    def _rebuild(cls, core, name, path, trainable, regularizer, constraint, sparse_gradient):
         variable = cls(Tensor(core), trainable=trainable, name=name)
         variable.path, variable.regularizer, variable.constraint = path, regularizer, constraint
+        variable.sparse_gradient = sparse_gradient
         return variable
 
 

@@ -64,7 +64,9 @@ MASKS = {
 }
 
 
-@pytest.mark.parametrize("make", [multi_head(), multi_head(dropout=0.3), grouped()], ids=["multi", "dropout", "grouped"])
+@pytest.mark.parametrize(
+    "make", [multi_head(), multi_head(dropout=0.3), grouped()], ids=["multi", "dropout", "grouped"]
+)
 @pytest.mark.parametrize("masks", MASKS)
 @pytest.mark.parametrize("causal, scores", list(itertools.product([False, True], repeat=2)))
 def test_masks(make, masks, causal, scores):

@@ -131,7 +131,7 @@ def _check_captured(layer_cls, init_kwargs, inputs):
 def _bytes(tree):
     if isinstance(tree, (list, tuple)):
         return [_bytes(part) for part in tree]
-    return tree.numpy().tobytes()
+    return None if tree is None else tree.numpy().tobytes()  # no gradient
 
 
 def _check_gradients(layer_cls, init_kwargs, input_shape):

@@ -58,10 +58,13 @@ from .merging import (
 from .multi_head_attention import MultiHeadAttention
 from .padding import Cropping1D, Cropping2D, Cropping3D, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D
 from .pooling import AveragePooling1D, AveragePooling2D, AveragePooling3D, MaxPooling1D, MaxPooling2D, MaxPooling3D
+from .position_encoding import PositionEmbedding, SinePositionEncoding
 from .rescaling import Rescaling
 from .reshaping import Flatten, Permute, Reshape
+from .reversible_embedding import ReversibleEmbedding, TokenAndPositionEmbedding
 from .rnn import RNN
 from .rnn_cell import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
+from .rotary_embedding import RotaryEmbedding
 from .separable_conv import SeparableConv1D, SeparableConv2D
 from .simple_rnn import SimpleRNN
 from .time_distributed import TimeDistributed
@@ -169,21 +172,26 @@ __all__ = [
     "Multiply",
     "MultiHeadAttention",
     "Permute",
+    "PositionEmbedding",
     "RMSNormalization",
     "RNN",
     "ReLU",
     "Rescaling",
     "Reshape",
+    "ReversibleEmbedding",
+    "RotaryEmbedding",
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConvolution1D",
     "SeparableConvolution2D",
     "SimpleRNN",
     "SimpleRNNCell",
+    "SinePositionEncoding",
     "Softmax",
     "StackedRNNCells",
     "Subtract",
     "TimeDistributed",
+    "TokenAndPositionEmbedding",
     "UnitNormalization",
     "UpSampling1D",
     "UpSampling2D",

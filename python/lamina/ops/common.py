@@ -14,10 +14,10 @@ def tensor(x):
     return x if isinstance(x, Tensor) else convert_to_tensor(x)
 
 
-def constant(values):
+def constant(values, dtype=None):
     """Values that depend on nothing but sizes, as a Tensor; a captured step keeps them."""
     with init_scope():
-        return convert_to_tensor(values)
+        return convert_to_tensor(values, dtype)
 
 
 def floating(x):

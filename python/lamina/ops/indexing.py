@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from .. import _core
 from ..autograd import record
-from ..tensor import FLOATING, Tensor, checked_dtype
+from ..row_gradient import RowGradient
+from ..tensor import FLOATING, Tensor, Variable, checked_dtype
+from ..thread_state import mode
 from .arguments import integer, one_axis
 from .common import broadcast_to, tensor
 from .shape import reshape
@@ -35,10 +37,17 @@ def take(x, indices, axis=None):
         x, axis = reshape(x, (-1,)), 0
     axis = one_axis("take", axis)
     y = _core.take(x._core, indices._core, axis)
-    return record("take", y, (x,), lambda dy, n=x.shape: _take_grad(dy, indices, n, axis), saved=(indices,))
+    by_row = axis == 0 and x.ndim == 2 and isinstance(x, Variable)
+
+    def grad(dy, shape=x.shape):
+        return _take_grad(dy, indices, shape, axis, by_row)
+
+    return record("take", y, (x,), grad, saved=(indices,))
 
 
-def _take_grad(dy, indices, shape, axis):
+def _take_grad(dy, indices, shape, axis, by_row):
+    if by_row and not mode.enabled:
+        return RowGradient(dy._core, indices._core, shape)
     dx = _core.take_grad(dy._core, indices._core, shape, axis)
     return record("take_grad", dx, (dy,), lambda ddx: take(ddx, indices, axis), saved=(indices,))
 

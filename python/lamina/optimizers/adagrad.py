@@ -36,6 +36,9 @@ class Adagrad(Optimizer):
     def _start(self, slot, variable):
         return variable.shape, self.initial_accumulator_value
 
+    def _rests_at_zero(self):
+        return True
+
     def get_config(self):
         return super().get_config() | {"initial_accumulator_value": self.initial_accumulator_value}
 

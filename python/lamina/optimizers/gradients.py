@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .. import _core
+from ..row_gradient import RowGradient
 from ..tensor import Tensor, Variable, convert_to_tensor
 from ..utils.warning import warn
 
@@ -41,6 +42,15 @@ def present(name, grads, variables, warned):
     return [g for g, _ in kept], [v for _, v in kept]
 
 
+def rows_of(grads, variables, by_row):
+    """{position: RowGradient} of the gradients whose variables are stepped row by row: `by_row(gradient, variable)`."""
+    return {
+        i: g
+        for i, (g, v) in enumerate(zip(grads, variables))
+        if type(g) is RowGradient and g.shape == v.shape and g.dtype == v.dtype and by_row(g, v)
+    }
+
+
 def cores_of(name, grads, variables, warned):
     """Core tensors of the gradients that are not None, and their variables."""
     try:
@@ -51,9 +61,11 @@ def cores_of(name, grads, variables, warned):
     return [g._core if isinstance(g, Tensor) else convert_to_tensor(g, "float32")._core for g in grads], variables
 
 
-def fitted(name, cores, variables):
-    """The gradients' cores in the dtypes of their variables; raises where a shape is not its variable's."""
+def fitted(name, cores, variables, rows=()):
+    """The cores in the dtypes of their variables, but for `rows`; raises where a shape is not the variable's."""
     for i, (g, v) in enumerate(zip(cores, variables)):
+        if i in rows:
+            continue
         if g.shape != v._core.shape:
             raise ValueError(
                 f"[{name}] a gradient has its variable's shape. Received: gradient.shape={g.shape}, "

@@ -15,20 +15,25 @@ from ..tensor import Tensor, Variable
 from ..thread_state import changes, init_scope
 from ..utils.naming import to_snake_case
 from .arguments import count, number, optional
-from .gradients import cores_of, fitted, pairs_of
+from .gradients import cores_of, fitted, pairs_of, present, rows_of
 from .rate import Rate
 from .schedules import LearningRateSchedule
 from .schedules import deserialize as schedule_of
 
 
 class _Group(NamedTuple):
-    """What a step over some variables needs, made once: cores, decays, who has a constraint, and the rule's group."""
+    """What a step over some variables needs, made once.
+
+    Of the variables: cores, slots and decays, those with a constraint, whether some may be stepped row by row; and
+    the rule's group of them.
+    """
 
     variables: tuple
     parameters: list
     slots: list
     decay: list
     constrained: list
+    by_row: bool
     core: _core.ParameterGroup | None
 
 
@@ -51,6 +56,11 @@ class Optimizer(Rate):
         gradient_accumulation_steps: gradients whose mean makes one step; None for one. Schedules count gradients,
             `iterations` counts steps.
         name: name in logs.
+
+    The gradient of a matrix that is only looked up row by row (see Embedding) is kept as rows. A rule that a gradient
+    of 0 leaves at rest, SGD's without momentum or Adagrad's without weight decay, then steps on the rows of the
+    batch alone, with the result of a step on all; any other rule does where the variable has `sparse_gradient`.
+    `use_ema` and `gradient_accumulation_steps` always step on all rows.
 
     Attributes:
         iterations: steps taken, int64: a variable where gradients do not accumulate.
@@ -211,16 +221,20 @@ class Optimizer(Rate):
                 f"[{self.name}] needs one gradient for each variable. "
                 f"Received: {len(grads)} gradients, {len(variables)} variables."
             )
+        group, rows = self._group(variables), {}
+        if group.by_row:
+            grads, variables = present(self.name, grads, variables, self._warned)
+            rows = rows_of(grads, variables, self._steps_by_row)
+            grads = [Tensor(rows[i].rows) if i in rows else g for i, g in enumerate(grads)]
         cores, variables = cores_of(self.name, grads, variables, self._warned)
-        group = self._last
-        if group is None or len(variables) != len(group.variables) or not all(map(is_, variables, group.variables)):
-            group = self._last = self._group(variables)
-        if group.core is None or _core.first_unlike(group.core, cores) >= 0:
-            cores = fitted(self.name, cores, variables)
+        if len(variables) != len(group.variables):
+            group = self._group(variables)
+        if rows or group.core is None or _core.first_unlike(group.core, cores) >= 0:
+            cores = fitted(self.name, cores, variables, rows)
         with labelled(self.name):
             self._follow_schedule()
             if self.rule:
-                _core.optimizer_step(group.core, cores)
+                _core.optimizer_step(group.core, cores, {i: g.ids for i, g in rows.items()})
             else:
                 self.update(group.parameters, cores, group.slots, group.decay)
             for v in group.constrained:
@@ -231,11 +245,15 @@ class Optimizer(Rate):
         self._last: _Group | None = None  # most steps are over the variables of the step before
 
     def _group(self, variables):
+        group = self._last
+        if group is not None and len(variables) == len(group.variables) and all(map(is_, variables, group.variables)):
+            return group
         group = self._groups.get(key := tuple(map(id, variables)))
         if group is None:
             if len(self._groups) >= _MAX_GROUPS:
                 self._groups.clear()
             group = self._groups[key] = self._make_group(variables)
+        self._last = group
         return group
 
     def _make_group(self, variables):
@@ -249,11 +267,21 @@ class Optimizer(Rate):
         constrained = [v for v in variables if v.constraint is not None]
         parameters, slots = [v._core for v in variables], self._ordered(cores)
         core = self._core_group(parameters, slots, decay, accumulators, averages) if self.rule else None
-        return _Group(tuple(variables), parameters, slots, decay, constrained, core)
+        by_row = self.rule and not self.use_ema and not self.gradient_accumulation_steps
+        by_row = by_row and (self._rests_at_zero() or any(v.sparse_gradient for v in variables))
+        return _Group(tuple(variables), parameters, slots, decay, constrained, bool(by_row), core)
 
     def _ordered(self, slots):
         """The lists of slots as the rule takes them."""
         return list(slots.values())
+
+    def _steps_by_row(self, gradient, variable):
+        exact = self._rests_at_zero() and not (self.weight_decay and self._decays(variable))
+        return variable.sparse_gradient or (exact and gradient.ids.size < variable.shape[0])
+
+    def _rests_at_zero(self):
+        """Whether a gradient of 0 leaves a parameter and its slots as they are."""
+        return False
 
     def _core_group(self, parameters, slots, decay, accumulators, averages):
         settings = {name: getattr(self, name) for name in (*self.settings, *_SHARED)}

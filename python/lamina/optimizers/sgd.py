@@ -41,3 +41,6 @@ class SGD(Optimizer):
         self.nesterov = bool(nesterov)
         self.slots = ("momentum",) if momentum else ()
         super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name=name, **shared)
+
+    def _rests_at_zero(self):
+        return not self.momentum
