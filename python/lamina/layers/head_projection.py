@@ -36,6 +36,8 @@ class HeadProjection(Layer):
         (3, 5, 2, 4)
     """
 
+    supports_masking = True
+
     def __init__(
         self,
         inner,
