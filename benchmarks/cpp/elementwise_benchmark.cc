@@ -1,14 +1,16 @@
-// Elementwise functions, reductions, casts and copies by number of elements, as an op-level caller sees them:
+// Elementwise functions by number of elements, as an op-level caller sees them: around the vectors' widths,
 // in the first cache level, in the second, and in memory.
 #include "bench.h"
 #include "ops/binary.h"
-#include "ops/reduce.h"
 #include "ops/unary.h"
 
 namespace lamina {
 namespace {
 
-void sizes(benchmark::internal::Benchmark* b) { b->Arg(1 << 10)->Arg(1 << 16)->Arg(1 << 22)->UseRealTime(); }
+void sizes(benchmark::internal::Benchmark* b) {
+  b->UseRealTime();
+  for (int64_t n : {15, 16, 17, 63, 64, 65, 1 << 10, 1 << 16, 1 << 22}) b->Arg(n);
+}
 
 void binary_of(benchmark::State& state, Binary op) {
   const Tensor a = uniform({state.range(0)}, 0.5, 2), b = uniform({state.range(0)}, 0.5, 2);
@@ -21,7 +23,7 @@ BENCHMARK_CAPTURE(binary_of, power, Binary::power)->Apply(sizes);
 
 // [pixels, channels] + [channels]
 void add_bias(benchmark::State& state) {
-  const Tensor x = uniform({state.range(0) / 64, 64}), bias = uniform({64});
+  const Tensor x = uniform({(state.range(0) + 63) / 64, 64}), bias = uniform({64});
   for (auto _ : state) benchmark::DoNotOptimize(binary(Binary::add, x, bias).data());
   rates(state, 0, 2 * bytes_of(x));
 }
@@ -47,29 +49,6 @@ void unary_grad_of(benchmark::State& state, Unary op) {
 }
 BENCHMARK_CAPTURE(unary_grad_of, relu, Unary::relu)->Apply(sizes);
 BENCHMARK_CAPTURE(unary_grad_of, tanh, Unary::tanh)->Apply(sizes);
-
-// Of [elements / 64, 64] over an axis: columns are what a bias' gradient sums.
-void sum_of(benchmark::State& state, int64_t axis) {
-  const Tensor x = uniform({state.range(0) / 64, 64});
-  for (auto _ : state) benchmark::DoNotOptimize(sum(x, Dims{axis}, false).data());
-  rates(state, static_cast<double>(x.size()), bytes_of(x));
-}
-BENCHMARK_CAPTURE(sum_of, rows, 1)->Apply(sizes);
-BENCHMARK_CAPTURE(sum_of, columns, 0)->Apply(sizes);
-
-void cast_bytes(benchmark::State& state) {  // of images
-  const Tensor x = full({state.range(0)}, 7, DType::kUInt8);
-  for (auto _ : state) benchmark::DoNotOptimize(cast(x, DType::kFloat32).data());
-  rates(state, 0, 5 * bytes_of(x));
-}
-BENCHMARK(cast_bytes)->Apply(sizes);
-
-void copy_transposed(benchmark::State& state) {
-  const Tensor x = uniform({state.range(0) / 64, 64}).transpose({1, 0});
-  for (auto _ : state) benchmark::DoNotOptimize(contiguous(x).data());
-  rates(state, 0, 2 * bytes_of(x));
-}
-BENCHMARK(copy_transposed)->Apply(sizes);
 
 }  // namespace
 }  // namespace lamina

@@ -144,6 +144,6 @@ def test_bad_inputs():
     with pytest.raises(ValueError, match=r"\[conv\] expects inputs whose last axis is 1"):
         layer(np.zeros((2, 28, 28, 3)))
     with pytest.raises(
-        ValueError, match=r"\[conv\] \[conv2d\] the kernel must fit into the padded input. Received: kernel height=3"
+        ValueError, match=r"\[conv\] the kernel must fit into the padded input. Received: kernel height=3"
     ):
         layer(np.zeros((2, 2, 2, 1)))

@@ -59,9 +59,9 @@ ZEROS = np.zeros((1, 2, 3, 1))
 
 def errors(op):
     return [
-        ((ZEROS, 3), {}, ValueError, rf"\[{op}2d\] the pool is larger than the image.*height=2, pool_size=3"),
-        ((ZEROS, 0), {}, ValueError, rf"\[{op}2d\] pool_size must be two positive integers.*\(0, 0\)"),
-        ((ZEROS, 2, -1), {}, ValueError, rf"\[{op}2d\] strides must be two positive integers.*\(-1, -1\)"),
+        ((ZEROS, 3), {}, ValueError, rf"\[{op}\] the pool is larger than the image.*height=2, pool_size=3"),
+        ((ZEROS, 0), {}, ValueError, rf"\[{op}\] pool_size must be two positive integers.*\(0, 0\)"),
+        ((ZEROS, 2, -1), {}, ValueError, rf"\[{op}\] strides must be two positive integers.*\(-1, -1\)"),
         ((ZEROS, (2, 2, 2)), {}, ValueError, rf"\[{op}\] pool_size must be an integer or 2 of them"),
         ((ZEROS, 2, 2, "full"), {}, ValueError, rf"\[{op}\] padding must be.*padding='full'"),
         ((ZEROS, 2, 2, "same", "NCHW"), {}, ValueError, rf"\[{op}\] data_format must be.*'NCHW'"),

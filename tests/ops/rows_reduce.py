@@ -94,9 +94,9 @@ ROWS = [
     ),
     Row("argmax", drawn([*AXES[:4], *LONG]), np.argmax, grad=False, errors=errors("argmax", True)),
     Row("argmin", drawn([*AXES[:4], *LONG]), np.argmin, grad=False, errors=errors("argmin", True)),
-    Row("var", drawn(AXES[:6], False), np.var, errors=errors("mean")),
-    Row("std", drawn(AXES[:6], False), np.std, rtol32=4e-6, errors=errors("mean")),
-    Row("logsumexp", drawn(AXES[:6]), logsumexp, errors=errors("max")),
+    Row("var", drawn(AXES[:6], False), np.var, errors=errors("var")),
+    Row("std", drawn(AXES[:6], False), np.std, rtol32=4e-6, errors=errors("std")),
+    Row("logsumexp", drawn(AXES[:6]), logsumexp, errors=errors("logsumexp")),
     Row(
         "softmax",
         drawn(

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 from ..tensor import Tensor
 
 _FAR = 2**31
+
+
+def under(op, f, *args):
+    """f(*args), whose errors name the op that was called and not the one that does its work."""
+    try:
+        return f(*args)
+    except (IndexError, TypeError, ValueError) as error:
+        raise type(error)(re.sub(r"^\[\w+\] ", f"[{op}] ", str(error))) from None
 
 
 def integer(op, name, value):

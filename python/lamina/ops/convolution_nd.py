@@ -6,7 +6,7 @@ One axis is an image of height 1. With three, the depth taps become channels: ou
 
 from __future__ import annotations
 
-from .arguments import integer, integers
+from .arguments import integer, integers, under
 from .common import floating, tensor
 from .convolution import conv2d
 from .joining import concatenate, pad
@@ -44,12 +44,12 @@ def convolve(x, w, bias=None, strides=1, padding="valid", dilation_rate=1, group
                 f"Received: padding={padding}."
             )
     if rank == 2:
-        return conv2d(x, w, bias, strides, padding, gaps, groups, activation)
+        return under(op, conv2d, x, w, bias, strides, padding, gaps, groups, activation)
     if rank == 3:
         return _convolve3d(op, x, w, bias, strides, padding, gaps, groups, activation)
     sides = padding if isinstance(padding, str) else (0, 0, *padding)
     row, kernel = expand_dims(x, 1), expand_dims(w, 0)
-    return squeeze(conv2d(row, kernel, bias, (1, *strides), sides, (1, *gaps), groups, activation), 1)
+    return squeeze(under(op, conv2d, row, kernel, bias, (1, *strides), sides, (1, *gaps), groups, activation), 1)
 
 
 def _convolve3d(op, x, w, bias, strides, padding, gaps, groups, activation):
@@ -82,7 +82,7 @@ def _convolve3d(op, x, w, bias, strides, padding, gaps, groups, activation):
         images = symbolic((None, height, width, None if channels is None else taps * channels), x)
     else:
         images = _depth_as_channels(x, taps, stride, gap, before, after, out, groups)
-    y = conv2d(images, kernel, bias, strides[1:], sides, gaps[1:], groups, activation)
+    y = under(op, conv2d, images, kernel, bias, strides[1:], sides, gaps[1:], groups, activation)
     return same_elements("reshape", y, (n, out, *y.shape[1:]))
 
 

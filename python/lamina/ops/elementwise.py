@@ -403,9 +403,9 @@ def isnan(x):
 
 def isfinite(x):
     """True where x is neither NaN nor infinite."""
-    return abs(tensor(x)) < float("inf")
+    return abs(floating(x)) < float("inf")
 
 
 def isinf(x):
     """True where x is plus or minus infinity."""
-    return logical_not(abs(tensor(x)) != float("inf"))
+    return logical_not(abs(floating(x)) != float("inf"))

@@ -210,9 +210,9 @@ def repeat(x, repeats, axis=None):
         x, axis = reshape(x, (-1,)), 0
     axis, n = axis_of("repeat", axis, x.ndim), x.shape[axis]
     counts = integers("repeat", "repeats", repeats)
-    if len(counts) == 1:
+    if len(counts) == 1 and counts[0] >= 0:
         return _copies(x, axis, axis + 1, counts[0])
-    if len(counts) != n or min(counts) < 0 or sum(counts) >= 2**31:
+    if len(counts) != n or min(counts, default=0) < 0 or sum(counts) >= 2**31:
         raise ValueError(
             "[repeat] needs one count >= 0 for each element of the axis, fewer than 2^31 in all. "
             f"Received: repeats={repeats!r}, axis={axis}, x.shape={x.shape}."

@@ -6,7 +6,7 @@ from .. import _core
 from ..autograd import mode, record
 from ..tensor import Tensor
 from .arguments import axes as axes_of
-from .arguments import integer, integers, number, one_axis
+from .arguments import flag, in_range, integer, integers, number, one_axis
 from .arithmetic import maximum, power
 from .common import cast, floating
 from .elementwise import abs, rsqrt, square
@@ -203,9 +203,10 @@ def moments(x, axes, keepdims=False, synchronized=False):
         >>> [float(t) for t in lm.ops.moments([1.0, 3.0], axes=0)]
         [2.0, 1.0]
     """
-    if synchronized:
+    if flag("moments", "synchronized", synchronized):
         raise ValueError("[moments] expects synchronized=False: there is one process. Received: synchronized=True.")
     x, along = floating(x), axes_of("moments", axes)
+    in_range("moments", along, x.ndim)
     centre = mean(x, along, keepdims=True)
     distance = x - centre
     variance = mean(distance * distance, along, keepdims)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .. import _core
 from ..autograd import record
 from ..tensor import Tensor
-from .arguments import choice
+from .arguments import choice, under
 from .common import floating
 from .shape import expand_dims, same_elements, squeeze
 from .spatial import AXES, channels_first, per_axis, to_first, to_last
@@ -63,9 +63,9 @@ def _pool(op, pool2d, inputs, pool_size, strides, padding, data_format):
     step = size if strides is None else per_axis(op, "strides", strides, rank)
     x, same = to_last(x, first), padding == "same"
     if rank == 1:
-        y = squeeze(pool2d(expand_dims(x, 2), (*size, 1), (*step, 1), same), 2)
+        y = squeeze(under(op, pool2d, expand_dims(x, 2), (*size, 1), (*step, 1), same), 2)
     elif rank == 2:
-        y = pool2d(x, size, step, same)
+        y = under(op, pool2d, x, size, step, same)
     else:
         y = _pool3d(op, pool2d, x, size, step, same)
     return to_first(y, first)
@@ -80,7 +80,7 @@ def _pool3d(op, pool2d, x, size, step, same):
             f'Received: depth={depth}, pool_size={size[0]}. Use a smaller pool, or padding="same".'
         )
     images = None if n is None or depth is None else n * depth
-    y = pool2d(same_elements("reshape", x, (images, height, width, channels)), size[1:], step[1:], same)
+    y = under(op, pool2d, same_elements("reshape", x, (images, height, width, channels)), size[1:], step[1:], same)
     height, width = y.shape[1:3]
     area = None if height is None or width is None else height * width
     y = pool2d(same_elements("reshape", y, (n, depth, area, channels)), (size[0], 1), (step[0], 1), same)

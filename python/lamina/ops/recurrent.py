@@ -10,6 +10,7 @@ from __future__ import annotations
 from .. import _core
 from ..autograd import GradientTape, mode, record
 from ..tensor import Tensor
+from .arguments import choice, flag, under
 from .arithmetic import where
 from .common import floating, tensor
 from .elementwise import relu, sigmoid, tanh
@@ -44,7 +45,8 @@ def simple_rnn(x, kernel, h, mask=None, activation="tanh", reverse=False):
         >>> outputs.numpy()[:, 0, 0]
         array([1., 2., 3.], dtype=float32)
     """
-    return _run("rnn", x, kernel, None, [h], mask, activation, reverse)
+    activation = choice("simple_rnn", "activation", activation, tuple(_FUNCTIONS))
+    return under("simple_rnn", _run, "rnn", x, kernel, None, [h], mask, activation, reverse)
 
 
 def lstm(x, kernel, h, c, mask=None, reverse=False):
@@ -103,12 +105,13 @@ def _run(kind, x, kernel, bias, states, mask, activation, reverse):
     x, kernel = floating(x), tensor(kernel)
     bias = None if bias is None else tensor(bias)
     states = [tensor(state) for state in states]
-    steps, of_mask = x.shape[0], None if mask is None else tensor(mask)._core
-    options = (of_mask, activation, reverse)
+    of_mask = None if mask is None else tensor(mask)._core
+    options = (of_mask, activation, flag(kind, "reverse", reverse))
     cores = [t._core for t in states]
     y, c, gates = _core.recurrent(
         kind, x._core, kernel._core, None if bias is None else bias._core, cores[0], (*cores, None)[1], *options
     )
+    steps = x.shape[0]
     given = tuple(t for t in (x, kernel, bias, *states) if t is not None)
 
     def grad(dy, y):

@@ -239,9 +239,7 @@ def var(x, axis=None, keepdims=False):
         >>> lm.ops.var([1.0, 3.0]).numpy()
         array(1., dtype=float32)
     """
-    x = floating(x)
-    distance = x - mean(x, axis, keepdims=True)
-    return mean(distance * distance, axis, keepdims)
+    return _variance("var", x, axis, keepdims)
 
 
 def std(x, axis=None, keepdims=False):
@@ -252,7 +250,14 @@ def std(x, axis=None, keepdims=False):
         >>> lm.ops.std([1.0, 3.0]).numpy()
         array(1., dtype=float32)
     """
-    return sqrt(var(x, axis, keepdims))
+    return sqrt(_variance("std", x, axis, keepdims))
+
+
+def _variance(op, x, axis, keepdims):
+    x, along, keepdims = floating(x), axes_of(op, axis), flag(op, "keepdims", keepdims)
+    in_range(op, along, x.ndim)
+    distance = x - mean(x, along, keepdims=True)
+    return mean(distance * distance, along, keepdims)
 
 
 def logsumexp(x, axis=None, keepdims=False):
@@ -264,6 +269,7 @@ def logsumexp(x, axis=None, keepdims=False):
         array(1000.6932, dtype=float32)
     """
     x, axes = floating(x), axes_of("logsumexp", axis)
+    in_range("logsumexp", axes, x.ndim)
     top = max(stop_gradient(x), axes, keepdims=True)
     top = where(isfinite(top), top, 0.0)
     y = log(sum(exp(x - top), axes, keepdims=True)) + top

@@ -5,11 +5,11 @@ from __future__ import annotations
 from .. import _core
 from ..autograd import fused_grad, record
 from ..tensor import Tensor
-from .arguments import axes, one_axis
+from .arguments import axes, in_range, one_axis
 from .common import floating
 from .elementwise import exp
 from .reduce import sum
-from .shape import axis_of, reshape, transpose
+from .shape import reshape, transpose
 
 
 def softmax(x, axis=-1):
@@ -74,7 +74,8 @@ def log_softmax(x, axis=-1):
 
 def _over_axes(f, x, along):
     """f along several axes as along one."""
-    chosen = range(x.ndim) if along is None else [axis_of(f.__name__, a, x.ndim) for a in along]
+    in_range(f.__name__, along, x.ndim)
+    chosen = range(x.ndim) if along is None else [a % x.ndim for a in along]
     if x._core.is_symbolic:
         return Tensor(x._core, x._source)
     order = [i for i in range(x.ndim) if i not in chosen] + list(chosen)

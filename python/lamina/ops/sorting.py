@@ -243,7 +243,7 @@ def bincount(x, weights=None, minlength=0, sparse=False):
         >>> lm.ops.bincount([1, 3, 1]).numpy()
         array([0, 2, 0, 1], dtype=int32)
     """
-    if sparse:
+    if flag("bincount", "sparse", sparse):
         raise ValueError("[bincount] expects sparse=False: there are no sparse tensors. Received: sparse=True.")
     x, length = tensor(x), integer("bincount", "minlength", minlength)
     weights = None if weights is None else tensor(weights)
