@@ -62,32 +62,17 @@ void each_strip(int64_t begin, int64_t end, F f) {
   for (int64_t c = begin; c < end; c += kNormGroup) f(c, std::min(c + kNormGroup, end));
 }
 
-// Calls f(sample, first channel, end) for every group of the samples.
+// Calls f(sample, first channel, end) for every `width` channels of the samples.
 template <class F>
-void each_group(const GroupNormArgs& a, Samples samples, F f) {
-  parallel_for(samples.count() * a.G, grain_for(2 * static_cast<double>(a.blocks() * a.width()) + 30),
+void each_channels(const GroupNormArgs& a, Samples samples, int64_t width, F f) {
+  const int64_t parts = (a.C + width - 1) / width;
+  parallel_for(samples.count() * parts, grain_for(2 * static_cast<double>(a.blocks() * width) + 30),
                [&](int64_t begin, int64_t end) {
                  for (int64_t i = begin; i < end; ++i) {
-                   const int64_t c = i % a.G * a.width();
-                   f(samples.begin + i / a.G, c, c + a.width());
+                   const int64_t c = i % parts * width;
+                   f(samples.begin + i / parts, c, std::min(c + width, a.C));
                  }
                });
-}
-
-// Mean and sum of squares about it of one group, from its channels' of S values each.
-template <class T>
-void join_channels(const GroupNormArgs& a, const T* partial, int64_t begin, int64_t end, double& mean,
-                   double& m2) {
-  mean = m2 = 0;
-  double joined = 0;
-  each_strip(begin, end, [&](int64_t c0, int64_t c1) {
-    const Moments moments = combine_blocks(partial, a.S, a.C, c0, c1);
-    for (int64_t c = 0; c < c1 - c0; ++c, ++joined) {
-      const double d = moments.mean[c] - mean;
-      mean += d / (joined + 1);
-      m2 += moments.m2[c] + d * d * static_cast<double>(a.S) * joined / (joined + 1);
-    }
-  });
 }
 
 // Reads x, gamma, beta; writes y, mean, rstd.
@@ -95,7 +80,9 @@ template <class T>
 Status run_forward(const GroupNormArgs& a, Buffers b) {
   const T *x = b.at<T>(0), *gamma = b.at<T>(1), *beta = b.at<T>(2);
   T *y = b.at<T>(3), *mean = b.at<T>(4), *rstd = b.at<T>(5);
-  T *scale = static_cast<T*>(b.scratch), *shift = scale + a.B * a.C, *partial = shift + a.C;
+  // Per sample and channel: its mean and squares about it, in float64.
+  double *means = static_cast<double*>(b.scratch), *squares = means + a.B * a.C;
+  T *scale = reinterpret_cast<T*>(squares + a.B * a.C), *shift = scale + a.B * a.C, *partial = shift + a.C;
   for (int64_t c = 0; c < a.C; ++c) shift[c] = a.shifts ? beta[c] : T(0);
   each_samples<T>(a, 1, [&](Samples samples) {
     each_block(a, samples, [&](int64_t sample, int64_t block, int64_t row, int64_t end) {
@@ -104,9 +91,20 @@ Status run_forward(const GroupNormArgs& a, Buffers b) {
         norm_table<T>().moments(x, a.C, row, end, c0, c1, sum, sum + a.C);
       });
     });
-    each_group(a, samples, [&](int64_t sample, int64_t begin, int64_t end) {
-      double m, m2;
-      join_channels(a, partial + 2 * sample * a.blocks() * a.C, begin, end, m, m2);
+    each_channels(a, samples, kNormGroup, [&](int64_t sample, int64_t begin, int64_t end) {
+      const Moments moments = combine_blocks(partial + 2 * sample * a.blocks() * a.C, a.S, a.C, begin, end);
+      std::copy_n(moments.mean, end - begin, means + sample * a.C + begin);
+      std::copy_n(moments.m2, end - begin, squares + sample * a.C + begin);
+    });
+    each_channels(a, samples, a.width(), [&](int64_t sample, int64_t begin, int64_t end) {
+      const double *mean_of = means + sample * a.C, *squares_of = squares + sample * a.C;
+      double m = 0, m2 = 0;
+      for (int64_t c = begin; c < end; ++c) m += mean_of[c];
+      m /= static_cast<double>(a.width());
+      for (int64_t c = begin; c < end; ++c) {
+        const double d = mean_of[c] - m;
+        m2 += squares_of[c] + d * d * static_cast<double>(a.S);
+      }
       const T r = static_cast<T>(1 / std::sqrt(m2 / a.count() + a.epsilon));
       for (int64_t c = begin; c < end; ++c) {
         const int64_t at = sample * a.C + c;
@@ -140,18 +138,20 @@ Status run_grad(const GroupNormArgs& args, Buffers buffers) {
         norm_table<T>().grad_sums(dy, x, mean + sample * C, C, row, end, c0, c1, sum, sum + C);
       });
     });
-    each_group(args, samples, [&](int64_t sample, int64_t begin, int64_t end) {
+    each_channels(args, samples, kNormGroup, [&](int64_t sample, int64_t begin, int64_t end) {
+      double *s = sum_dy + sample * C, *sx = sum_dyx + sample * C;
+      std::fill(s + begin, s + end, 0), std::fill(sx + begin, sx + end, 0);
+      const T* from = partial + 2 * sample * blocks * C;
+      for (int64_t block = 0; block < blocks; ++block, from += 2 * C) {
+        for (int64_t c = begin; c < end; ++c) s[c] += from[c], sx[c] += from[C + c];
+      }
+    });
+    each_channels(args, samples, args.width(), [&](int64_t sample, int64_t begin, int64_t end) {
       double sum_g = 0, sum_gx = 0;
       for (int64_t c = begin; c < end; ++c) {
-        const int64_t at = sample * C + c;
-        const T* from = partial + 2 * sample * blocks * C + c;
-        double s = 0, sx = 0;
-        for (int64_t block = 0; block < blocks; ++block, from += 2 * C) s += from[0], sx += from[C];
-        sum_dy[at] = s;
-        sum_dyx[at] = sx;
         const double scale = args.scales ? gamma[c] : 1;
-        sum_g += scale * s;
-        sum_gx += scale * sx;
+        sum_g += scale * sum_dy[sample * C + c];
+        sum_gx += scale * sum_dyx[sample * C + c];
       }
       const double r = rstd[sample * C + begin];
       for (int64_t c = begin; c < end; ++c) {
@@ -203,6 +203,11 @@ size_t values(const GroupNormArgs& a, int64_t per_sample, int64_t more) {
   return static_cast<size_t>(num_elements({a.B, per_sample + 2 * a.blocks(), a.C}) + more);
 }
 
+// Bytes of two float64 per sample and channel.
+size_t sums(const GroupNormArgs& a) {
+  return static_cast<size_t>(num_elements({2, a.B, a.C})) * sizeof(double);
+}
+
 template <class F>
 void by_type(DType t, F f) {
   t == DType::kFloat32 ? f(TypeTag<float>{}) : f(TypeTag<double>{});
@@ -227,7 +232,8 @@ std::tuple<Tensor, Tensor, Tensor> group_norm(const Tensor& x_in, const Tensor* 
     const Tensor g = operand(gamma, x), b = operand(beta, x);
     by_type(a.dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
-      launch<run_forward<T>>("group_norm", a, {&x, &g, &b}, {&y, &mean, &rstd}, values(a, 1, a.C) * sizeof(T),
+      launch<run_forward<T>>("group_norm", a, {&x, &g, &b}, {&y, &mean, &rstd},
+                             sums(a) + values(a, 1, a.C) * sizeof(T),
                              {.flops = kForwardFlops * static_cast<double>(x.size())});
     });
   }
@@ -251,11 +257,10 @@ std::tuple<Tensor, Tensor, Tensor> group_norm_grad(const Tensor& dy_in, const Te
   const Tensor dy = to_rows(dy_in, {axis}), x = to_rows(x_in, {axis}), g = operand(gamma, x);
   const Tensor dx = Tensor::empty(x.shape(), a.dtype);
   const Tensor dgamma = Tensor::empty({a.C}, a.dtype), dbeta = Tensor::empty({a.C}, a.dtype);
-  const size_t sums = static_cast<size_t>(num_elements({2, a.B, a.C})) * sizeof(double);
   by_type(a.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     launch<run_grad<T>>("group_norm_grad", a, {&dy, &x, &g, &mean, &rstd}, {&dx, &dgamma, &dbeta},
-                        sums + values(a, 3, 0) * sizeof(T),
+                        sums(a) + values(a, 3, 0) * sizeof(T),
                         {.flops = kGradFlops * static_cast<double>(x.size())});
   });
   return {from_rows(dx, {axis}), dgamma, dbeta};

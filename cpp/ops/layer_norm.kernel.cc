@@ -47,6 +47,7 @@ LAMINA_INLINE void forward_rows(const T* x, const T* gamma, const T* beta, int64
       N, total, [&](V * acc, int64_t c, int n) __attribute__((always_inline)) {
         for (int r = 0; r < R; ++r) {
           prefetch_line(x + (R + r) * N, c);  // the rows after these, beside what is computed
+          prefetch_line(y + r * N, c);
           const V d =
               kRms ? V::load(x + r * N + c, n) : keep_first(V::load(x + r * N + c, n) - mean[r], n, V(0));
           acc[r] = fma(d, d, acc[r]);
@@ -94,6 +95,7 @@ LAMINA_INLINE void grad_rows(const T* dy, const T* x, const T* gamma, const T* m
       N, total, [&](V * acc, int64_t c, int n) __attribute__((always_inline)) {
         const V scale = gamma ? V::load(gamma + c, n) : V(1);
         for (int r = 0; r < R; ++r) {
+          prefetch_line(dx + r * N, c);
           const V g = V::load(dy + r * N + c, n) * scale, v = V::load(x + r * N + c, n);
           acc[r] = fma(g, kRms ? v : v - mean[r], acc[r]);
           if constexpr (!kRms) acc[R + r] += g;

@@ -6,8 +6,8 @@
 //   inference:  mean, var = the moving ones
 //   y = (x - mean) * rstd * gamma + beta
 //
-// Statistics come from blocks of kNormBlock rows, each by two passes (its mean, then squares about it),
-// combined in order in float64 (Chan, Golub and LeVeque, 1979): the bits do not depend on threads.
+// Statistics come from blocks of kNormBlock rows, each in one pass about a value near its mean, combined in
+// order in float64 (Chan, Golub and LeVeque, 1979): the bits do not depend on threads.
 //
 // Gradient, with xhat = (x - mean) * rstd:
 //   dbeta = sum(dy)    dgamma = sum(dy * xhat)

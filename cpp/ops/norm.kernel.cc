@@ -1,12 +1,14 @@
 // Batch normalisation of (M, C) rows, vectors along the channels. Sums keep one accumulator per channel and
-// go down the rows, kGroup vectors at a time, so that a block is read from memory once and from the cache the
-// second time.
+// go down the rows, four vectors at a time, and ask for the rows kRowsAhead of them.
 #include "ops/norm.h"
 
 #include "simd/vec.h"
 
 namespace lamina {
 namespace {
+
+constexpr int64_t kRowsAhead = 16;
+constexpr int64_t kPivotRows = 16;
 
 // acc[k] of vector k (of kVectors) after f(acc[k], row, channel, lanes) for every row.
 template <class T, int kVectors, class F>
@@ -27,26 +29,40 @@ LAMINA_INLINE void down(int64_t begin, int64_t end, int64_t c, int64_t c1, Vec<T
   }
 }
 
+// In one sweep, by sums about a pivot p, the mean of the first rows: with s = sum(x - p), q = sum((x - p)^2),
+// the sum is n p + s, and m2 = q - s^2 / n. The pivot's own k rows add at least k (mean - p)^2 to m2, so q is
+// at most 1 + n / k = 9 times m2, and the difference loses no more than that of its precision.
 template <class T, int kVectors>
 LAMINA_INLINE void moments_group(const T* x, int64_t C, int64_t begin, int64_t end, int64_t c, int64_t c1,
                                  T* sum_out, T* m2_out) {
   using V = Vec<T>;
-  V sum[kVectors], mean[kVectors], m2[kVectors];
+  V pivot[kVectors], s[kVectors], q[kVectors];
+  const int64_t first = simd_min(end, begin + kPivotRows);
   down<T, kVectors>(
-      begin, end, c, c1, sum, [&](V & acc, int64_t row, int64_t at, int n) __attribute__((always_inline)) {
+      begin, first, c, c1,
+      pivot, [&](V & acc, int64_t row, int64_t at, int n) __attribute__((always_inline)) {
         acc += V::load(x + row * C + at, n);
       });
-  const V scale(T(1) / static_cast<T>(end - begin));
-  for (int k = 0; k < kVectors; ++k) mean[k] = sum[k] * scale;
+  const V share(T(1) / static_cast<T>(first - begin));
+  for (int k = 0; k < kVectors; ++k) {
+    pivot[k] *= share;
+    pivot[k] = select(abs(pivot[k]) < V(T(__builtin_inf())), pivot[k], V(0));  // infinities stay in s
+  }
   down<T, kVectors>(
-      begin, end, c, c1, m2, [&](V & acc, int64_t row, int64_t at, int n) __attribute__((always_inline)) {
-        const V d = V::load(x + row * C + at, n) - mean[(at - c) / V::kLanes];
-        acc = fma(d, d, acc);
+      begin, end, c, c1, s, [&](V & acc, int64_t row, int64_t at, int n) __attribute__((always_inline)) {
+        const int k = static_cast<int>((at - c) / V::kLanes);
+        const T* from = x + row * C;
+        prefetch_line(from + kRowsAhead * C, at);
+        const V d = V::load(from + at, n) - pivot[k];
+        acc += d;
+        q[k] = fma(d, d, q[k]);
       });
+  const T rows = static_cast<T>(end - begin);
   for (int k = 0; k < kVectors; ++k) {
     const int64_t at = c + k * V::kLanes;
-    sum[k].store(sum_out + at, lanes_at<T>(c1, at));
-    m2[k].store(m2_out + at, lanes_at<T>(c1, at));
+    const V m2 = fnma(s[k] * V(1 / rows), s[k], q[k]);
+    fma(V(rows), pivot[k], s[k]).store(sum_out + at, lanes_at<T>(c1, at));
+    max_or_second(V(0), m2).store(m2_out + at, lanes_at<T>(c1, at));
   }
 }
 
@@ -73,6 +89,7 @@ LAMINA_INLINE void grad_sums_group(const T* dy, const T* x, const T* mean, int64
   down<T, kVectors>(
       begin, end, c, c1, a, [&](V & acc, int64_t row, int64_t at, int n) __attribute__((always_inline)) {
         const int k = static_cast<int>((at - c) / V::kLanes);
+        prefetch_line(dy + (row + kRowsAhead) * C, at), prefetch_line(x + (row + kRowsAhead) * C, at);
         const V g = V::load(dy + row * C + at, n);
         acc += g;
         b[k] = fma(g, V::load(x + row * C + at, n) - mu[k], b[k]);
@@ -107,11 +124,12 @@ void apply(const void* x_, const void* mean_, const void* scale_, const void* sh
   for (int64_t row = begin; row < end; ++row) {
     const T* x = static_cast<const T*>(x_) + row * C;
     T* y = static_cast<T*>(y_) + row * C;
-    for (int64_t c = 0; c < C; c += V::kLanes) {
-      const int n = lanes_at<T>(C, c);
-      fma(V::load(x + c, n) - V::load(mean + c, n), V::load(scale + c, n), V::load(shift + c, n))
-          .store(y + c, n);
-    }
+    along<T>(
+        C, [&](int64_t c, int n) __attribute__((always_inline)) {
+          prefetch_line(x + kFlatAhead<T>, c), prefetch_line(y + kFlatAhead<T>, c);
+          fma(V::load(x + c, n) - V::load(mean + c, n), V::load(scale + c, n), V::load(shift + c, n))
+              .store(y + c, n);
+        });
   }
 }
 
@@ -124,12 +142,14 @@ void grad(const void* dy_, const void* x_, const void* mean_, const void* a_, co
   for (int64_t row = begin; row < end; ++row) {
     const T *dy = static_cast<const T*>(dy_) + row * C, *x = static_cast<const T*>(x_) + row * C;
     T* dx = static_cast<T*>(dx_) + row * C;
-    for (int64_t c = 0; c < C; c += V::kLanes) {
-      const int n = lanes_at<T>(C, c);
-      const V centred = V::load(x + c, n) - V::load(mean + c, n);
-      const V g = V::load(dy + c, n) * V::load(a + c, n) - V::load(b + c, n);
-      fnma(centred, V::load(k + c, n), g).store(dx + c, n);
-    }
+    along<T>(
+        C, [&](int64_t c, int n) __attribute__((always_inline)) {
+          prefetch_line(dy + kFlatAhead<T>, c), prefetch_line(x + kFlatAhead<T>, c),
+              prefetch_line(dx + kFlatAhead<T>, c);
+          const V centred = V::load(x + c, n) - V::load(mean + c, n);
+          const V g = V::load(dy + c, n) * V::load(a + c, n) - V::load(b + c, n);
+          fnma(centred, V::load(k + c, n), g).store(dx + c, n);
+        });
   }
 }
 

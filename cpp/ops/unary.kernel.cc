@@ -265,6 +265,12 @@ struct tanh_op {  // s = y
   }
 };
 
+// Asks for the lines of n elements that come kFlatAhead after element i.
+template <class T>
+LAMINA_INLINE void ask(const T* p, int64_t i, int n) {
+  for (int k = 0; k < n; k += Vec<T>::kLanes) prefetch_line(p + kFlatAhead<T>, i + k);
+}
+
 template <class Op, class T>
 void loop(const void* x_, int64_t x_step, void* y_, int64_t n, double alpha_) {
   using V = Vec<T>;
@@ -276,6 +282,7 @@ void loop(const void* x_, int64_t x_step, void* y_, int64_t n, double alpha_) {
   if (x_step == 1) {
     // Two chains of dependent operations side by side.
     for (; i + 2 * kLanes <= n; i += 2 * kLanes) {
+      ask(x, i, 2 * kLanes), ask(y, i, 2 * kLanes);
       const V first = V::load(x + i), second = V::load(x + i + kLanes);
       Op::forward(first, alpha).store(y + i);
       Op::forward(second, alpha).store(y + i + kLanes);
@@ -301,6 +308,8 @@ void grad_loop(const void* dy_, int64_t dy_step, const void* s_, int64_t s_step,
   int64_t i = 0;
   if (dy_step == 1 && s_step == 1) {
     for (; i + kLanes <= n; i += kLanes) {
+      prefetch_line(dy + kFlatAhead<T>, i), prefetch_line(s + kFlatAhead<T>, i),
+          prefetch_line(dx + kFlatAhead<T>, i);
       Op::grad(V::load(dy + i), V::load(s + i), alpha).store(dx + i);
     }
     if (i < n) Op::grad(V::load(dy + i, n - i), V::load(s + i, n - i), alpha).store(dx + i, n - i);

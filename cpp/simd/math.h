@@ -55,11 +55,15 @@ LAMINA_INLINE VecF exp(VecF x) {
   // e^r = 1 + r + r^2 Q(r), relative error 2^-28.
   constexpr float kQ[] = {0x1.fffffcp-2f, 0x1.555492p-3f, 0x1.5558f2p-5f, 0x1.123a20p-7f, 0x1.6a23d6p-10f};
   constexpr float kShift = 0x1.8p23f;
+  // Normal results of rows without an instruction that scales: n is added to the exponent.
+  const bool normal = kVecBytes < 64 && all(abs(x) < 87.0f);
   // Outside these bounds the result is 0 or infinity, which the scaling still produces.
-  x = clamp(x, -104.0f, 89.0f);
-  const VecF n = fma(x, kLog2e, kShift) - kShift;
+  if (!normal) x = clamp(x, -104.0f, 89.0f);
+  const VecF shifted = fma(x, kLog2e, kShift), n = shifted - kShift;
   const VecF r = fnma(n, kLn2Low, fnma(n, kLn2High, x));
-  return scale_by_power(fma(fma(polynomial(r, kQ), r, 1.0f), r, 1.0f), n);
+  const VecF y = fma(fma(polynomial(r, kQ), r, 1.0f), r, 1.0f);
+  if (normal) return bit_cast<float>(bit_cast<int32_t>(y) + (bit_cast<int32_t>(shifted) << 23));
+  return scale_by_power(y, n);
 }
 
 // e^r - 1 = r + r^2 Q(r) for |r| <= ln 2 / 2, relative error 2^-31.
@@ -135,16 +139,17 @@ LAMINA_INLINE VecF log1p(VecF x) {
 }
 
 // With e = (e^2a - 1) / 2 for a = |x|: e / (e + 1); from 9.1 on the result rounds to 1. 2a = n ln 2 + 2r,
-// e^2r - 1 = 2r + r^2 Q(r), relative error 2^-31, and 2^(n-1) is made of bits as in exp.
+// where one float is enough for ln 2 / 2 (its error, n 2^-30, fades as tanh' does), e^2r - 1 = 2r + r^2 Q(r),
+// relative error 2^-31, and 2^(n-1) is made of bits as in exp.
 LAMINA_INLINE VecF tanh(VecF x) {
   constexpr float kQ[] = {0x1p+1f,        0x1.555554p+0f, 0x1.5554b0p-1f,
                           0x1.11118ap-2f, 0x1.6d7244p-4f, 0x1.a0330ep-6f};
   constexpr float kShift = 0x1.8p23f + 126.0f;
   const VecF a = min_or_second(9.1f, abs(x));
   const VecF shifted = fma(a, 2 * kLog2e, kShift), n = shifted - kShift;
-  const VecF r = fnma(n, 0.5f * kLn2Low, fnma(n, 0.5f * kLn2High, a));
-  const VecF p = fma(polynomial(r, kQ), r * r, r + r);
+  const VecF r = fnma(n, 0.346573591f, a);
   const VecF half = bit_cast<float>(bit_cast<int32_t>(shifted) << 23);
+  const VecF p = fma(polynomial(r, kQ), r * r, r + r);
   const VecF e = fma(half, p, half - 0.5f), y = e / (e + 1.0f);
   return copysign(y, x);
 }

@@ -309,6 +309,11 @@ LAMINA_INLINE void prefetch_line(const T* p, int64_t i) {
   if (kVecBytes == 64 || i % kLine == 0) prefetch(p + i);
 }
 
+// Elements ahead of the one at hand that loops over flat arrays ask for: a kilobyte. What comes from the
+// third cache level takes longer than the processor sees ahead in a loop of many operations.
+template <class T>
+constexpr int64_t kFlatAhead = 1024 / sizeof(T);
+
 // Scalar minimum and maximum, in place of <algorithm>'s.
 template <class T>
 LAMINA_INLINE T simd_min(T a, T b) {
