@@ -79,12 +79,14 @@ constexpr int64_t split_block_pixels(int64_t pixels) {
   return (each + kSplitUnit - 1) / kSplitUnit * kSplitUnit;
 }
 
-// 32 rows of dw[k, filters] (+)= A^T dz, computed as its transpose.
+// Units of 32 rows of dw[k, filters] (+)= A^T dz, one after another, computed as its transpose.
 struct ConvSplitWeightBlock {
   const uint16_t* planes;
   int64_t plane;
-  const int64_t* rows;       // [pixels] their windows in the planes
-  int64_t step;              // of these 32 channels and their tap
+  const int64_t* windows;  // [pixels] in the planes
+  int64_t units;
+  const int64_t* steps;      // [units] from a window to 32 channels of a tap
+  const int64_t* rows;       // [units] of dw: the first
   const uint16_t* packed_a;  // dz^T: blocks of split_block_pixels, each `panels` panels of 32 filters; the
                              // filters begin with first_panel
   int64_t first_panel, panels;

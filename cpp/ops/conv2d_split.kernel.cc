@@ -267,10 +267,11 @@ bool split(const ConvSplitPixels& s) {
 template <int P>
 class Interleaver {
  public:
-  void begin(const ConvSplitWeightBlock& g, int64_t first, int64_t count, uint16_t* dst) {
-    planes_ = g.planes + g.step;
+  // Pixels [first, first + count), a unit of rows of dw.
+  void begin(const ConvSplitWeightBlock& g, int64_t unit, int64_t first, int64_t count, uint16_t* dst) {
+    planes_ = g.planes + g.steps[unit];
     plane_ = g.plane;
-    rows_ = g.rows + first;
+    windows_ = g.windows + first;
     last_ = count - 1;
     dst_ = dst;
     i_ = 0;
@@ -282,14 +283,14 @@ class Interleaver {
     left_ -= n;
     const VecI lower(0xffff), upper(static_cast<int32_t>(0xffff0000));
     const uint16_t* planes = planes_;
-    const int64_t* rows = rows_;
+    const int64_t* windows = windows_;
     uint16_t* dst = dst_;
     const int64_t last = last_, plane = plane_, end = i_ + n;
     for (int64_t i = i_; i < end; ++i) {
       const int64_t unit = i / kTileRows, row = i % kTileRows, pixel = unit * kUnit + row;
       // Pixels past the last meet zeros of dz.
-      const uint16_t *a = planes + rows[simd_min(pixel, last)],
-                     *b = planes + rows[simd_min(pixel + 16, last)];
+      const uint16_t *a = planes + windows[simd_min(pixel, last)],
+                     *b = planes + windows[simd_min(pixel + 16, last)];
       uint16_t* to = dst + unit * P * kPartSize + row * kUnit;
 #pragma GCC unroll 3
       for (int p = 0; p < P; ++p, a += plane, b += plane, to += kPartSize) {
@@ -304,7 +305,7 @@ class Interleaver {
 
  private:
   const uint16_t* planes_;
-  const int64_t* rows_;
+  const int64_t* windows_;
   uint16_t* dst_;
   int64_t plane_, last_, i_, left_ = 0;
 };
@@ -390,31 +391,38 @@ void weight(const ConvSplitWeightBlock& g) {
   const int64_t panels_f = ceil_div(g.filters, kPanel);
   const auto count_at = [&](int64_t first) { return simd_min(block_pixels, g.pixels - first); };
   int turn = 0;
-  side.next.begin(g, 0, count_at(0), panels[turn]);
+  side.next.begin(g, 0, 0, count_at(0), panels[turn]);
   side.next.finish();
-  for (int64_t first = 0; first < g.pixels; first += block_pixels) {
-    const int64_t count = count_at(first), units = ceil_div(count, kUnit), runs = units * runs_of(P);
-    const int64_t panel_size = split_panel_size(P, count);
-    const uint16_t *a = g.packed_a + g.panels * split_panel_size(P, first) + g.first_panel * panel_size,
-                   *b = panels[turn];
-    const bool last = first + block_pixels >= g.pixels;
-    turn ^= 1;
-    if (!last) side.next.begin(g, first + block_pixels, count_at(first + block_pixels), panels[turn]);
-    side.next_each = ceil_div(side.next.left(), runs * panels_f);
-    for (int64_t panel = 0; panel < panels_f; ++panel) {
-      const int64_t f = panel * kPanel, m = simd_min(kPanel, g.filters - f);
-      side.results_each = ceil_div(side.results.left(), runs);
-      zero_c();
-      kProducts<P, StreamedA, Sides>[m > kTileRows][1]({{a + panel * panel_size}}, b, units, side);
-      side.results.finish();
-      float* sum = sums[panel];
-      if (last) {
-        store_c(side.results.begin_last(first > 0 ? sum : nullptr, g.dw + f, g.dw_row, m, g.accumulate));
-      } else {
-        store_c(first > 0 ? side.results.begin_add(sum) : side.results.begin(sum));
+  for (int64_t unit = 0; unit < g.units; ++unit) {
+    float* dw = g.dw + g.rows[unit] * g.dw_row;
+    for (int64_t first = 0; first < g.pixels; first += block_pixels) {
+      const int64_t count = count_at(first), units = ceil_div(count, kUnit), runs = units * runs_of(P);
+      const int64_t panel_size = split_panel_size(P, count);
+      const uint16_t *a = g.packed_a + g.panels * split_panel_size(P, first) + g.first_panel * panel_size,
+                     *b = panels[turn];
+      const bool last = first + block_pixels >= g.pixels;
+      turn ^= 1;
+      if (!last) {
+        side.next.begin(g, unit, first + block_pixels, count_at(first + block_pixels), panels[turn]);
+      } else if (unit + 1 < g.units) {
+        side.next.begin(g, unit + 1, 0, count_at(0), panels[turn]);
       }
+      side.next_each = ceil_div(side.next.left(), runs * panels_f);
+      for (int64_t panel = 0; panel < panels_f; ++panel) {
+        const int64_t f = panel * kPanel, m = simd_min(kPanel, g.filters - f);
+        side.results_each = ceil_div(side.results.left(), runs);
+        zero_c();
+        kProducts<P, StreamedA, Sides>[m > kTileRows][1]({{a + panel * panel_size}}, b, units, side);
+        side.results.finish();
+        float* sum = sums[panel];
+        if (last) {
+          store_c(side.results.begin_last(first > 0 ? sum : nullptr, dw + f, g.dw_row, m, g.accumulate));
+        } else {
+          store_c(first > 0 ? side.results.begin_add(sum) : side.results.begin(sum));
+        }
+      }
+      side.next.finish();
     }
-    side.next.finish();
   }
   side.results.finish();
 }

@@ -20,7 +20,7 @@ constexpr int64_t kGroupBytes = 768 << 10;
 struct WeightLayout {
   Layout layout;
   int64_t pixels, k, group;  // of a stage; rows of dw; filters that go through all of k together
-  size_t rows_bytes, dz_bytes, packed_bytes, sums_bytes, fits_bytes, total;
+  size_t windows_bytes, dz_bytes, packed_bytes, sums_bytes, fits_bytes, total;
 
   // dz_kept: the caller keeps dz, or it is dy; else a stage has one of its own.
   WeightLayout(const ConvJob& j, bool dz_kept)
@@ -31,17 +31,25 @@ struct WeightLayout {
                                     kSplitGroup / kSplitPanel);
     group = ceil_div(layout.panels, ceil_div(layout.panels, most)) * kSplitPanel;
     const auto floats = [](int64_t n) { return align64(static_cast<size_t>(n) * sizeof(float)); };
-    rows_bytes = align64(static_cast<size_t>(pixels) * sizeof(int64_t));
+    windows_bytes = align64(static_cast<size_t>(pixels) * sizeof(int64_t));
     dz_bytes = dz_kept ? 0 : floats(pixels * j.fg);
     packed_bytes = align64(static_cast<size_t>(layout.panels * split_panel_size(layout.parts, pixels)) *
                            sizeof(uint16_t));
     sums_bytes = floats(ceil_div(pixels, kGradRows) * j.fg);
     fits_bytes = align64(static_cast<size_t>(std::max(ceil_div(pixels, kSplitUnit), layout.split_rows())) *
                          sizeof(bool));
-    total = layout.steps_bytes + layout.planes_bytes + rows_bytes + dz_bytes + packed_bytes + sums_bytes +
-            fits_bytes;
+    total = 2 * layout.steps_bytes + layout.planes_bytes + windows_bytes + dz_bytes + packed_bytes +
+            sums_bytes + fits_bytes;
   }
 };
+
+// [unit]: its first row of dw.
+void fill_rows(const ConvJob& j, int64_t* rows) {
+  for (int64_t unit = 0; unit < units_of(j); ++unit) {
+    const Unit u(j, unit);
+    rows[unit] = (u.tap_row * j.kw + u.tap_column) * j.kc + u.channel;
+  }
+}
 
 // Where the window of each pixel of the stage begins in the planes.
 void fill_windows(const ConvJob& j, const Layout& layout, const Stage& stage, int64_t* windows) {
@@ -112,13 +120,15 @@ bool run_conv_split_weight(const ConvJob& j, const float* source, const float* d
   };
   auto* steps = static_cast<int64_t*>(next(layout.steps_bytes));
   auto* planes = static_cast<uint16_t*>(next(layout.planes_bytes));
-  auto* rows = static_cast<int64_t*>(next(l.rows_bytes));
+  auto* rows = static_cast<int64_t*>(next(layout.steps_bytes));
+  auto* windows = static_cast<int64_t*>(next(l.windows_bytes));
   auto* dz_temporary = static_cast<float*>(next(l.dz_bytes));
   auto* packed = static_cast<uint16_t*>(next(l.packed_bytes));
   auto* sums = static_cast<float*>(next(l.sums_bytes));
   auto* fits = static_cast<bool*>(next(l.fits_bytes));
 
   fill_steps(j, layout, steps);
+  fill_rows(j, rows);
   const auto weight = conv_split_kernels()->weight[layout.parts - 1];
   return all_stages(j, layout, [&](const Stage& stage) {
     const int64_t pixels = stage.images * stage.rows * j.ow;
@@ -126,26 +136,29 @@ bool run_conv_split_weight(const ConvJob& j, const float* source, const float* d
     const auto* dz = static_cast<const float*>(conv_dz(
         e, DType::kFloat32, dy, (stage.image * j.oh + stage.row) * j.ow, pixels, j.fg, dz_temporary, sums));
     if (!pack_dz(j, l, dz, pixels, packed, fits)) return false;
-    fill_windows(j, layout, stage, rows);
+    fill_windows(j, layout, stage, windows);
     const double products = layout.parts * (layout.parts + 1) / 2;
     const int64_t units = units_of(j), group = std::min(l.group, j.fg);
     const double cost = kProductCost * products * static_cast<double>(kSplitUnit * pixels * group);
     parallel_for(units * ceil_div(j.fg, group), grain_for(cost), [&](int64_t begin, int64_t end) {
-      for (int64_t item = begin; item < end; ++item) {
-        const Unit u(j, item % units);
-        const int64_t f = item / units * group;
+      for (int64_t item = begin; item < end;) {
+        const int64_t unit = item % units, f = item / units * group;
+        const int64_t count = std::min(end - item, units - unit);
         weight({.planes = planes,
                 .plane = layout.plane,
-                .rows = rows,
-                .step = steps[item % units],
+                .windows = windows,
+                .units = count,
+                .steps = steps + unit,
+                .rows = rows + unit,
                 .packed_a = packed,
                 .first_panel = f / kSplitPanel,
                 .panels = layout.panels,
-                .dw = dw + ((u.tap_row * j.kw + u.tap_column) * j.kc + u.channel) * j.fg + f,
+                .dw = dw + f,
                 .dw_row = j.fg,
                 .filters = std::min(group, j.fg - f),
                 .pixels = pixels,
                 .accumulate = stage.image + stage.row > 0});
+        item += count;
       }
     });
     return true;

@@ -364,7 +364,7 @@ struct StreamedB : PanelOfA {
 };
 
 // C tile += A * B panel over `units` of k, small products first within a unit; each step changes one operand
-// only.
+// only. The first part of one operand is loaded twice: never of the one that streams.
 template <int P, int MT, int NT, class A, class Sides>
 void products(const A& of_a, const uint16_t* b, int64_t units, Sides& side) {
   const int64_t part = of_a.part, half = of_a.half, step = of_a.step;
@@ -374,29 +374,36 @@ void products(const A& of_a, const uint16_t* b, int64_t units, Sides& side) {
   constexpr auto lb = load_b<NT, A::b_once>;
   for (int64_t i = 0; i < units; ++i, b += P * kPartSize) {
     const uint16_t* a = of_a.template unit<P>(i);
-    const uint16_t *a2 = a + part, *b2 = b + kPartSize, *a3 = a2 + part, *b3 = b2 + kPartSize;
-    la(a);
+    const uint16_t* const a_parts[] = {a, a + part, a + 2 * part};
+    const uint16_t* const b_parts[] = {b, b + kPartSize, b + 2 * kPartSize};
+    const auto once = [&](int p) __attribute__((always_inline)) {
+      A::a_once ? la(a_parts[p]) : lb(b_parts[p]);
+    };
+    const auto twice = [&](int p) __attribute__((always_inline)) {
+      A::a_once ? lb(b_parts[p]) : la(a_parts[p]);
+    };
+    twice(0);
     if constexpr (P == 3) {
-      lb(b3);
-      dot<MT, NT>();  // 1 3
+      once(2);
+      dot<MT, NT>();  // parts 1 and 3
     }
     if constexpr (P >= 2) {
-      lb(b2);
+      once(1);
       dot<MT, NT>();  // 1 2
       side.run();
-      la(a2);
+      twice(1);
     }
     if constexpr (P == 3) dot<MT, NT>();  // 2 2
-    lb(b);
+    once(0);
     if constexpr (P >= 2) {
       dot<MT, NT>();  // 2 1
       side.run();
     }
     if constexpr (P == 3) {
-      la(a3);
+      twice(2);
       dot<MT, NT>();  // 3 1
     }
-    if constexpr (P >= 2) la(a);
+    if constexpr (P >= 2) twice(0);
     dot<MT, NT>();  // 1 1
     side.run();
   }
