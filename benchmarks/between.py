@@ -71,6 +71,14 @@ def cross_entropy(gradient, variant="eager", **case):
     return stepper(lambda: lm.ops.sparse_categorical_crossentropy(classes, x, from_logits=True), [x], dy, gradient)
 
 
+def ctc(gradient, variant="eager", **case):
+    import lamina as lm
+
+    x, dy = operands(case | {"kind": "ctc"})
+    labels, *lengths = map(lm.convert_to_tensor, workloads.sequences(case))
+    return stepper(lambda: lm.ops.ctc_loss(labels, x, *lengths), [x], dy, gradient)
+
+
 def adam(tensors, size, variant="eager"):
     import lamina as lm
 
@@ -96,6 +104,7 @@ FACTORIES = {
     "norm": norm,
     "softmax": alike("softmax"),
     "cross_entropy": cross_entropy,
+    "ctc": ctc,
     "unary": alike("unary"),
     "adam": adam,
     "triad": triad,

@@ -20,7 +20,9 @@ def duration(seconds):
 def title(result):
     case = result["case"]
     if "which" in case:
-        kind = {"pool": " pool", "norm": " norm", "cross_entropy": " cross-entropy"}.get(case["kind"], "")
+        kind = {"pool": " pool", "norm": " norm", "cross_entropy": " cross-entropy", "ctc": " ctc"}.get(
+            case["kind"], ""
+        )
         return case["which"] + kind + (" + gradient" if case["gradient"] else "")
     extra = {
         "model": lambda: case["name"],

@@ -150,7 +150,8 @@ CONVS = {
 }
 
 # The kernels between the products: kind -> (which, shape, settings). Images are NHWC.
-# pool: (window, stride), no padding; norm: over channels, rows, or groups of channels; adam: (tensors, each)
+# pool: (window, stride), no padding; norm: over channels, rows, or groups of channels; ctc: (batch, frames, classes),
+# labels of a sample; adam: (tensors, each)
 BETWEEN = {
     "pool": [
         (which, shape, settings)
@@ -169,6 +170,7 @@ BETWEEN = {
     ],
     "softmax": [(which, shape, None) for which in ("softmax", "log_softmax") for shape in ((2048, 512), (128, 1000))],
     "cross_entropy": [("sparse, logits", (128, 1000), None)],
+    "ctc": [("logits", (64, 400, 29), length) for length in (20, 100)],
     "unary": [(which, (1_000_000,), None) for which in ("exp", "tanh", "gelu")],
     "triad": [("x + a y", (size,), None) for size in (100_000, 1_000_000, 10_000_000)],
 }
@@ -233,12 +235,19 @@ def between_output(case):
     if case["kind"] == "pool":
         window, stride = case["settings"]
         return (shape[0], *((n - window) // stride + 1 for n in shape[1:3]), shape[3])
-    return shape[:1] if case["kind"] == "cross_entropy" else shape
+    return shape[:1] if case["kind"] in ("cross_entropy", "ctc") else shape
 
 
 def labels(case):
     """Classes of the rows of a cross-entropy case."""
     return np.random.default_rng(1).integers(0, case["shape"][1], case["shape"][0])
+
+
+def sequences(case):
+    """Labels of a ctc case, none of them the blank 0, and how many labels and frames each sample has."""
+    (batch, frames, classes), length = case["shape"], case["settings"]
+    labels = np.random.default_rng(1).integers(1, classes, (batch, length))
+    return labels, np.full(batch, length), np.full(batch, frames)
 
 
 def traffic(case):
@@ -298,7 +307,7 @@ def shape(case):
     if case["kind"] == "adam":
         return "{tensors} x {size}".format(**case)
     if case["kind"] in BETWEEN:
-        settings = {"pool": "{}, {}", "norm": "{} groups"}.get(case["kind"], "")
+        settings = {"pool": "{}, {}", "norm": "{} groups", "ctc": "{} labels"}.get(case["kind"], "")
         values = case["settings"] if isinstance(case["settings"], (list, tuple)) else [case["settings"]]
         extra = f", {settings.format(*values)}" if case["settings"] else ""
         return "x".join(map(str, case["shape"])) + extra

@@ -51,6 +51,17 @@ def cross_entropy(gradient, variant="eager", **case):
     return stepper(lambda: functional.cross_entropy(x, classes, reduction="none"), [x], dy, gradient)
 
 
+def ctc(gradient, variant="eager", **case):
+    x, dy = operands(case | {"kind": "ctc"}, variant)
+    labels, lengths, frames = map(torch.from_numpy, workloads.sequences(case))
+
+    def forward():
+        log_p = functional.log_softmax(x, -1).transpose(0, 1)
+        return functional.ctc_loss(log_p, labels, frames, lengths, reduction="none")
+
+    return stepper(forward, [x], dy, gradient)
+
+
 def unary(gradient, variant="eager", **case):
     x, dy = operands(case | {"kind": "unary"}, variant)
     call = {"exp": torch.exp, "tanh": torch.tanh, "gelu": functional.gelu}[case["which"]]
@@ -76,6 +87,7 @@ FACTORIES = {
     "norm": norm,
     "softmax": softmax,
     "cross_entropy": cross_entropy,
+    "ctc": ctc,
     "unary": unary,
     "adam": adam,
     "triad": triad,

@@ -53,6 +53,13 @@ ROWS = [
     ),
     (losses.SparseCategoricalCrossentropy(), IDS, PROBABILITIES, NLL),
     (losses.SparseCategoricalCrossentropy(from_logits=True), IDS, SCORES, NLL),
+    # Of 27 paths 112 122 012 102 120 spell 1 2, six spell 1, one spells 2 2 and one nothing.
+    (
+        losses.CTC(),
+        np.array([[1, 2], [1, 0], [2, 2], [0, 0]]),
+        np.zeros((4, 3, 3)),
+        np.log(27 / np.array([5, 6, 1, 1])),
+    ),
 ]
 
 
@@ -110,6 +117,7 @@ def test_functions_and_names_find_their_class():
     assert type(losses.get("mse")) is losses.MeanSquaredError
     assert type(losses.get("BinaryCrossentropy")) is losses.BinaryCrossentropy
     assert type(losses.get(losses.sparse_categorical_crossentropy)) is losses.SparseCategoricalCrossentropy
+    assert type(losses.get("ctc")) is type(losses.get(losses.ctc)) is losses.CTC
     assert losses.get(None) is None
     own = losses.get(lambda t, p: lm.ops.abs(t - p))
     assert float(own([1.0, 2.0], [2.0, 4.0])) == 1.5
@@ -160,6 +168,12 @@ ERRORS = [
         ValueError,
         r"\[sparse_categorical_crossentropy\]",
     ),
+    (
+        lambda: losses.ctc(IDS, np.zeros((4, 5, 3))),
+        ValueError,
+        r"\[ctc\] the targets do not fit .*labels \[batch, length\].*y_true.shape=\(4,\), y_pred.shape=\(4, 5, 3\)",
+    ),
+    (lambda: losses.ctc([[1, 0, 2]], np.zeros((1, 5, 3))), ValueError, r"\[ctc_loss\] target holds the blank class"),
     (lambda: losses.Loss()([1.0], [1.0]), NotImplementedError, r"\[loss\] a loss defines call"),
 ]
 

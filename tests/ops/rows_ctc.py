@@ -115,6 +115,35 @@ def searched(inputs, sequence_lengths, strategy="beam_search", beam_width=100, t
     return labels, scores
 
 
+def beam_searched(inputs, sequence_lengths, strategy="beam_search", beam_width=100, top_paths=1, mask_index=0):
+    """The search with a dict of labellings: (ending in a blank, ending in a label)."""
+    batch, time, classes = inputs.shape
+    labels, scores = np.full((top_paths, batch, time), -1, "int32"), np.full((batch, top_paths), -np.inf)
+    for i, n in enumerate(sequence_lengths):
+        beams = {(): (0.0, -np.inf)}
+        for x in log_softmax(inputs[i, :n]):
+            after = {}
+            for path, (blank, label) in beams.items():
+                both = np.logaddexp(blank, label)
+                shares = {path: (both + x[mask_index], label + x[path[-1]] if path else -np.inf)}
+                for c in set(range(classes)) - {mask_index}:
+                    shares[(*path, c)] = (-np.inf, x[c] + (blank if path[-1:] == (c,) else both))
+                for key, share in shares.items():
+                    after[key] = np.logaddexp(after.get(key, (-np.inf, -np.inf)), share)
+            beams = dict(sorted(after.items(), key=lambda item: -np.logaddexp(*item[1]))[:beam_width])
+        for k, (path, share) in enumerate(list(beams.items())[:top_paths]):
+            labels[k, i, : len(path)], scores[i, k] = path, np.logaddexp(*share)
+    return labels, scores
+
+
+def narrow(rng):
+    lengths = np.array([30, 0, 1, 17])
+    return [
+        ((rng.standard_normal((4, 30, c)), lengths), {"strategy": "beam_search", "beam_width": w, "top_paths": p})
+        for c, w, p in ((2, 1, 1), (5, 4, 2), (8, 20, 20), (8, 100, 3))
+    ]
+
+
 def decoded(**kwargs):
     def samples(rng):
         lengths = [np.array([5, 0, 1, 4]), np.array([3, 5, 2, 5], "int64")]
@@ -190,6 +219,7 @@ ROWS = [
     Row("ctc_decode", decoded(), greedy, grad=False, errors=DECODE_ERRORS),
     Row("ctc_decode", wide, greedy, grad=False, id="ctc_decode-wide"),
     Row("ctc_decode", decoded(mask_index=None, merge_repeated=False), greedy, grad=False, id="ctc_decode-last"),
+    Row("ctc_decode", narrow, beam_searched, grad=False, rtol32=1e-5, id="ctc_decode-narrow"),
     *[
         Row(
             "ctc_decode",

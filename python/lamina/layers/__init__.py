@@ -15,6 +15,7 @@ from .attention import Attention
 from .batch_normalization import BatchNormalization
 from .bidirectional import Bidirectional
 from .conv import Conv1D, Conv2D, Conv3D
+from .conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
 from .conv_transpose import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 from .dense import Dense
 from .depthwise_conv import DepthwiseConv1D, DepthwiseConv2D
@@ -119,6 +120,9 @@ __all__ = [
     "Conv2DTranspose",
     "Conv3D",
     "Conv3DTranspose",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
+    "ConvLSTM3D",
     "Convolution1D",
     "Convolution1DTranspose",
     "Convolution2D",

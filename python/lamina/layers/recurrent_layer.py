@@ -28,7 +28,8 @@ class RecurrentLayer(RNN):
         return result
 
 
-def _of_the_cell(name):
+def of_the_cell(name):
+    """A property that is the cell's."""
     return property(lambda self: getattr(self.cell, name), doc=f"The cell's `{name}`.")
 
 
@@ -44,4 +45,4 @@ for _name in (
     "seed",
     *(f"{w}_{kind}" for w in ("kernel", "recurrent", "bias") for kind in ("initializer", "regularizer", "constraint")),
 ):
-    setattr(RecurrentLayer, _name, _of_the_cell(_name))
+    setattr(RecurrentLayer, _name, of_the_cell(_name))

@@ -75,7 +75,7 @@ class RNN(Layer):
 
     def build(self, input_shape):
         if isinstance(self.cell, Layer) and not self.cell.built:
-            self.cell.build((input_shape[0], *input_shape[2:]))
+            self.cell.build(self._step_shape(input_shape))
         if self.stateful:
             if input_shape[0] is None:
                 raise ValueError(
@@ -85,6 +85,10 @@ class RNN(Layer):
             with init_scope():
                 states = self.get_initial_state(input_shape[0])
                 self.__dict__["states"] = map_tensors(lambda s: Variable(s, trainable=False, name="rnn_state"), states)
+
+    def _step_shape(self, input_shape):
+        """The shape of what the cell gets at one step."""
+        return (input_shape[0], *input_shape[2:])
 
     def get_initial_state(self, batch_size):
         """The states before the first step, a list."""

@@ -54,10 +54,14 @@ class WeightedCell(Layer):
         return (self.gates * self.units,)
 
     def build(self, input_shape):
-        self.kernel = self._add("kernel", (input_shape[-1], self.gates * self.units))
-        self.recurrent_kernel = self._add("recurrent_kernel", (self.units, self.gates * self.units), "recurrent")
+        kernel, recurrent_kernel = self._kernel_shapes(input_shape)
+        self.kernel = self._add("kernel", kernel)
+        self.recurrent_kernel = self._add("recurrent_kernel", recurrent_kernel, "recurrent")
         if self.use_bias:
             self.bias = self._add("bias", self._bias_shape)
+
+    def _kernel_shapes(self, input_shape):
+        return (input_shape[-1], self.gates * self.units), (self.units, self.gates * self.units)
 
     def project(self, inputs, training=False, steps_axis=1):
         """What the inputs `[batch, (steps,) features]` give to every gate, `[batch, (steps,) gates * units]`."""
@@ -70,6 +74,10 @@ class WeightedCell(Layer):
     @property
     def _input_bias(self):
         return self.bias
+
+    def _recur(self, state):
+        """What the state gives to every gate."""
+        return ops.matmul(state, self.recurrent_kernel)
 
     def recurrent_mask(self, state, training=False):
         """Dropout of the state, the same at every step: a tensor to multiply it by, or None."""
@@ -147,7 +155,7 @@ class SimpleRNNCell(WeightedCell):
         super().__init__(units, activation, use_bias, weights, dropout, recurrent_dropout, seed, **kwargs)
 
     def step(self, projected, states, recurrent_mask=None):
-        return [self.activation(projected + ops.matmul(_dropped(states[0], recurrent_mask), self.recurrent_kernel))]
+        return [self.activation(projected + self._recur(_dropped(states[0], recurrent_mask)))]
 
     def is_fused(self, training):
         return super().is_fused(training) and self.activation in FUSED
@@ -213,7 +221,7 @@ class LSTMCell(WeightedCell):
 
     def step(self, projected, states, recurrent_mask=None):
         h, c = states
-        gates = projected + ops.matmul(_dropped(h, recurrent_mask), self.recurrent_kernel)
+        gates = projected + self._recur(_dropped(h, recurrent_mask))
         i, f, candidate, o = ops.split(gates, 4, axis=-1)
         c = self.recurrent_activation(f) * c + self.recurrent_activation(i) * self.activation(candidate)
         return [self.recurrent_activation(o) * self.activation(c), c]

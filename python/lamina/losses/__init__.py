@@ -4,6 +4,7 @@ from ..utils.registry import publish
 from .functions import (
     binary_crossentropy,
     categorical_crossentropy,
+    ctc,
     huber,
     kl_divergence,
     mean_absolute_error,
@@ -11,6 +12,7 @@ from .functions import (
     sparse_categorical_crossentropy,
 )
 from .loss import (
+    CTC,
     BinaryCrossentropy,
     CategoricalCrossentropy,
     Huber,
@@ -24,6 +26,7 @@ from .loss import (
 from .registry import deserialize, get, serialize
 
 __all__ = [
+    "CTC",
     "BinaryCrossentropy",
     "CategoricalCrossentropy",
     "Huber",
@@ -35,6 +38,7 @@ __all__ = [
     "SparseCategoricalCrossentropy",
     "binary_crossentropy",
     "categorical_crossentropy",
+    "ctc",
     "deserialize",
     "get",
     "huber",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .. import ops
 from ..tensor import convert_to_tensor
-from .shapes import classes, elementwise, mismatch, scores_of
+from .shapes import classes, elementwise, mismatch, predictions, scores_of
 
 
 def _last_axis_mean(values):
@@ -163,3 +163,30 @@ def sparse_categorical_crossentropy(y_true, y_pred, from_logits=False, ignore_cl
     y_true, y_pred = classes("sparse_categorical_crossentropy", y_true, y_pred)
     y_pred, from_logits = scores_of("sparse_categorical_crossentropy", y_pred, from_logits)
     return ops.sparse_categorical_crossentropy(y_true, y_pred, from_logits=from_logits, ignore_class=ignore_class)
+
+
+def ctc(y_true, y_pred):
+    """Connectionist temporal classification of whole outputs; see `ops.ctc_loss`.
+
+    Args:
+        y_true: labels [batch, length] from 1 on, 0 behind the end of shorter ones, any integer type or integral floats.
+        y_pred: logits [batch, time, classes]; class 0 is the blank. All frames count.
+
+    Returns:
+        Tensor [batch].
+
+    Raises:
+        ValueError: for shapes that do not go together, labels out of range, zeros between labels, and labels that need
+            more frames than there are.
+
+    Example:
+        >>> import lamina as lm
+        >>> lm.losses.ctc([[1, 0]], lm.ops.zeros((1, 2, 3))).numpy()
+        array([1.0986123], dtype=float32)
+    """
+    y_true, y_pred = convert_to_tensor(y_true), predictions(y_pred)
+    if y_true.ndim != 2 or y_pred.ndim != 3:
+        raise mismatch("ctc", y_true, y_pred, "expected labels [batch, length] and logits [batch, time, classes]")
+    labels = ops.sum(ops.cast(ops.not_equal(y_true, 0), "int32"), axis=-1)
+    frames = ops.full(y_pred.shape[:1], y_pred.shape[1], dtype="int32")
+    return ops.ctc_loss(y_true, y_pred, labels, frames)

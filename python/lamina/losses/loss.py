@@ -216,6 +216,19 @@ class SparseCategoricalCrossentropy(LossFunctionWrapper):
         return with_mask(values, ops.reshape(ops.not_equal(y_true, ignored), values.shape))
 
 
+class CTC(LossFunctionWrapper):
+    """Connectionist temporal classification, of logits; see `ctc`.
+
+    Example:
+        >>> import lamina as lm
+        >>> f"{float(lm.losses.CTC()([[1, 0]], lm.ops.zeros((1, 2, 3)))):.4f}"
+        '1.0986'
+    """
+
+    def __init__(self, reduction="sum_over_batch_size", name="ctc", dtype=None):
+        super().__init__(functions.ctc, reduction, name, dtype)
+
+
 def _share(where, value):
     if not isinstance(value, (int, float)) or not 0 <= value <= 1:
         raise ValueError(f"[{where}] label_smoothing is a share; expected 0 to 1. Received: label_smoothing={value!r}.")

@@ -15,6 +15,7 @@ _CLASSES = {
     "binary_crossentropy": loss.BinaryCrossentropy,
     "bce": loss.BinaryCrossentropy,
     "categorical_crossentropy": loss.CategoricalCrossentropy,
+    "ctc": loss.CTC,
     "sparse_categorical_crossentropy": loss.SparseCategoricalCrossentropy,
 }
 _BY_NAME = _CLASSES | {cls.__name__: cls for cls in _CLASSES.values()}
