@@ -3,6 +3,7 @@
 
 #include "bind/module.h"
 #include "ops/arg_reduce.h"
+#include "ops/attention.h"
 #include "ops/binary.h"
 #include "ops/concat.h"
 #include "ops/conv2d.h"
@@ -136,6 +137,13 @@ void bind_ops(py::module_& m) {
         py::arg("c0"), py::arg("mask"), py::arg("activation"), py::arg("reverse"));
   m.def("recurrent_grad", &recurrent_grad, py::arg("kind"), py::arg("dy"), py::arg("y"), py::arg("c"),
         py::arg("gates"), py::arg("w"), py::arg("mask"), py::arg("activation"), py::arg("reverse"));
+  m.def("attention", &attention, py::arg("q"), py::arg("k"), py::arg("v"), py::arg("bias"), py::arg("mask"),
+        py::arg("mask2"), py::arg("first"), py::arg("state"), py::arg("scale"), py::arg("causal"),
+        py::arg("window"), py::arg("zero_unseen"), py::arg("rate"));
+  m.def("attention_grad", &attention_grad, py::arg("dy"), py::arg("y"), py::arg("lse"), py::arg("q"),
+        py::arg("k"), py::arg("v"), py::arg("bias"), py::arg("mask"), py::arg("mask2"), py::arg("first"),
+        py::arg("state"), py::arg("scale"), py::arg("causal"), py::arg("window"), py::arg("zero_unseen"),
+        py::arg("rate"), py::arg("want_dbias"));
   m.def("dropout", &dropout, py::arg("x"), py::arg("state"), py::arg("rate"));
   m.def("dropout_grad", &dropout_grad, py::arg("dy"), py::arg("state"), py::arg("rate"));
   m.def("random_uniform", &random_uniform, py::arg("state"), py::arg("shape"), py::arg("dtype"),

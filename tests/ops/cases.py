@@ -1,6 +1,7 @@
 """Every op's test rows. Each family has its own file of rows; this is the list of them."""
 
 from . import (
+    rows_attention,
     rows_conv,
     rows_convolution_nd,
     rows_elementwise,
@@ -26,4 +27,5 @@ ROWS = [
     *rows_pooling.ROWS,
     *rows_random.ROWS,
     *rows_recurrent.ROWS,
+    *rows_attention.ROWS,
 ]

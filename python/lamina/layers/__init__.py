@@ -10,6 +10,8 @@ from .adaptive_pooling import (
     AdaptiveMaxPooling2D,
     AdaptiveMaxPooling3D,
 )
+from .additive_attention import AdditiveAttention
+from .attention import Attention
 from .batch_normalization import BatchNormalization
 from .bidirectional import Bidirectional
 from .conv import Conv1D, Conv2D, Conv3D
@@ -27,6 +29,7 @@ from .global_pooling import (
     GlobalMaxPooling3D,
 )
 from .group_normalization import GroupNormalization
+from .group_query_attention import GroupQueryAttention
 from .gru import GRU
 from .input_layer import Input, InputLayer
 from .input_spec import InputSpec
@@ -35,6 +38,7 @@ from .layer_normalization import LayerNormalization, RMSNormalization
 from .lstm import LSTM
 from .masking import Masking
 from .merging import Add, Concatenate
+from .multi_head_attention import MultiHeadAttention
 from .padding import Cropping1D, Cropping2D, Cropping3D, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D
 from .pooling import AveragePooling1D, AveragePooling2D, AveragePooling3D, MaxPooling1D, MaxPooling2D, MaxPooling3D
 from .position_encoding import PositionEmbedding, SinePositionEncoding
@@ -81,6 +85,8 @@ __all__ = [
     "AdaptiveMaxPooling2D",
     "AdaptiveMaxPooling3D",
     "Add",
+    "AdditiveAttention",
+    "Attention",
     "AveragePooling1D",
     "AveragePooling2D",
     "AveragePooling3D",
@@ -127,6 +133,7 @@ __all__ = [
     "GlobalMaxPooling2D",
     "GlobalMaxPooling3D",
     "GroupNormalization",
+    "GroupQueryAttention",
     "Input",
     "InputLayer",
     "InputSpec",
@@ -142,6 +149,7 @@ __all__ = [
     "MaxPooling1D",
     "MaxPooling2D",
     "MaxPooling3D",
+    "MultiHeadAttention",
     "Permute",
     "PositionEmbedding",
     "RMSNormalization",

@@ -26,14 +26,16 @@ from .symbolic import LayerCall, is_symbolic, leaves, map_tensors, placeholders,
 
 
 def _guarded_build(build):
-    """`build`, run unrecorded inside the layer's name scope, marking the layer as built."""
+    """`build`, run unrecorded inside the layer's name scope, marking the layer as built. The shapes of several inputs
+    may come one by one, as Keras gives them; `build` takes a list of them."""
 
     @functools.wraps(build)
-    def guarded(self, input_shape=None):
+    def guarded(self, input_shape=None, *more, **named):
         with entered(self), no_grad(), init_scope():
             if self._path is None:
                 self._path = current_path()
-            shape = _as_shape(input_shape)
+            given = [s for s in (input_shape, *more, *named.values()) if s is not None]
+            shape = _as_shape(given if more or named else input_shape)
             self._build_shape = shape
             owned = (self._trainable_variables, self._non_trainable_variables)
             counts = [len(variables) for variables in owned]

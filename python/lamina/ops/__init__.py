@@ -1,7 +1,7 @@
 """Operations on tensors, under Keras 3's names. Importing this gives `Tensor` its operators."""
 
 from ..tensor import Tensor
-from . import random, recurrent
+from . import attention, random, recurrent
 from .adaptive_pooling import adaptive_average_pool, adaptive_max_pool
 from .arithmetic import (
     add,
@@ -25,6 +25,7 @@ from .arithmetic import (
     subtract,
     where,
 )
+from .attention import dot_product_attention
 from .common import broadcast_to, cast
 from .convolution import conv2d, conv2d_input_grad, conv2d_weight_grad
 from .convolution_nd import conv, depthwise_conv, separable_conv

@@ -1,0 +1,162 @@
+#include "ops/attention.h"
+
+#include "ops/dropout.kernel.h"
+#include "ops/fold.h"
+#include "simd/math.h"
+
+namespace lamina {
+namespace {
+
+// Row i of the block as its scores: scale s + bias where the key is seen, at least kUnseen. NaN stays.
+template <class T>
+LAMINA_INLINE void prepare(const AttentionBlock& b, int64_t i, T* s) {
+  using V = Vec<T>;
+  const T unseen = static_cast<T>(kUnseen);
+  const T* bias = static_cast<const T*>(b.bias);
+  const V scale(static_cast<T>(b.scale));
+  if (bias) bias += i * b.bias_row;
+  along<T>(b.keys, [&](int64_t j, int k) __attribute__((always_inline)) {
+    V x = V::load(s + j, k);
+    x = bias ? fma(x, scale, b.bias_key ? V::load(bias + j, k) : V(*bias)) : x * scale;
+    max_or_second(V(unseen), x).store(s + j, k);
+  });
+  for (int m = 0; m < 2; ++m) {
+    if (!b.mask[m]) continue;
+    const bool* mask = b.mask[m] + i * b.mask_row[m];
+    if (b.mask_key[m]) {
+      for (int64_t j = 0; j < b.keys; ++j) s[j] = mask[j] ? s[j] : unseen;
+    } else if (!*mask) {
+      for (int64_t j = 0; j < b.keys; ++j) s[j] = unseen;
+    }
+  }
+  const int64_t low = simd_min(b.keys, b.low + i * b.low_slope), high = b.high + i * b.high_slope;
+  for (int64_t j = 0; j < low; ++j) s[j] = unseen;
+  for (int64_t j = simd_max<int64_t>(0, high); j < b.keys; ++j) s[j] = unseen;
+}
+
+// keep[j] = 1 / (1 - rate) where the place is kept, else 0, for row i of the block.
+template <class T>
+LAMINA_INLINE void draw_row(const AttentionBlock& b, int64_t i, T* keep) {
+  const T scale = static_cast<T>(b.keep_scale);
+  for (int64_t j = 0; j < b.keys; j += kDropoutBlock) {
+    uint32_t bits[kDropoutBlock];
+    draws(b.state, static_cast<uint64_t>(b.draw + i * b.draw_row + j) / 4, bits);
+    for (int64_t e = 0; e < kDropoutBlock; ++e) keep[j + e] = bits[e] <= b.last ? scale : T(0);
+  }
+}
+
+template <class T>
+void weights(const AttentionBlock& b, void* scores, int64_t row, void* maximum_, void* sum_,
+             void* correction_) {
+  using V = Vec<T>;
+  T *s = static_cast<T*>(scores), *maximum = static_cast<T*>(maximum_), *sum = static_cast<T*>(sum_),
+    *correction = static_cast<T*>(correction_);
+  alignas(64) T added[kAttentionQueries], keep[kAttentionKeys];
+  const bool plain = b.plain() && b.scale > 0;
+  const V scale(plain ? static_cast<T>(b.scale) : T(1));
+  for (int64_t i = 0; i < b.rows; ++i, s += row) {
+    if (!plain) prepare(b, i, s);
+    const V peaks = fold<T, PeakFold>(b.keys, [&](int64_t j, int k) __attribute__((always_inline)) {
+      return keep_first(V::load(s + j, k), k, V(kLowest<T>));
+    });
+    const T before = maximum[i], peak = reduce_max(peaks * scale), top = simd_max(before, peak);
+    if (b.state) draw_row(b, i, keep);
+    const V shift(-top);
+    const auto weight = [&](int64_t j, int k) __attribute__((always_inline)) {
+      const V p = exp(fma(V::load(s + j, k), scale, shift));
+      (b.state ? p * V::load(keep + j) : p).store(s + j, k);
+      return keep_first(p, k, V(0));
+    };
+    added[i] = reduce_add(fold<T, AddFold>(b.keys, weight));
+    maximum[i] = top;
+    correction[i] = before - top;
+  }
+  along<T>(b.rows, [&](int64_t i, int k) {
+    const V factor = exp(V::load(correction + i, k));
+    factor.store(correction + i, k);
+    fma(V::load(sum + i, k), factor, V::load(added + i, k)).store(sum + i, k);
+  });
+}
+
+template <class T>
+void rescale(void* o, int64_t row, int64_t rows, int64_t size, const void* factor) {
+  using V = Vec<T>;
+  for (int64_t i = 0; i < rows; ++i) {
+    const T f = static_cast<const T*>(factor)[i];
+    if (f == T(1)) continue;
+    T* y = static_cast<T*>(o) + i * row;
+    along<T>(size, [&](int64_t j, int k) { (V::load(y + j, k) * V(f)).store(y + j, k); });
+  }
+}
+
+template <class T>
+void finish(void* o, int64_t row, int64_t rows, int64_t size, const void* maximum, const void* sum,
+            void* lse, bool zero_unseen) {
+  using V = Vec<T>;
+  const T *top = static_cast<const T*>(maximum), *total = static_cast<const T*>(sum);
+  for (int64_t i = 0; i < rows; ++i) {
+    T* y = static_cast<T*>(o) + i * row;
+    const bool zero = zero_unseen && top[i] <= static_cast<T>(kUnseen);
+    const V by(T(1) / total[i]);
+    along<T>(size, [&](int64_t j, int k) { (zero ? V(0) : V::load(y + j, k) * by).store(y + j, k); });
+  }
+  const V unseen(static_cast<T>(kUnseen));
+  along<T>(rows, [&](int64_t i, int k) {
+    const V m = V::load(top + i, k), all = m + log(V::load(total + i, k));
+    select(m <= unseen, V(kLowest<T>), all).store(static_cast<T*>(lse) + i, k);
+  });
+}
+
+template <class T>
+void delta(const void* dy, int64_t dy_row, const void* y, int64_t y_row, int64_t rows, int64_t size,
+           void* delta) {
+  using V = Vec<T>;
+  for (int64_t i = 0; i < rows; ++i) {
+    const T *a = static_cast<const T*>(dy) + i * dy_row, *b = static_cast<const T*>(y) + i * y_row;
+    static_cast<T*>(delta)[i] =
+        reduce_add(fold<T, AddFold>(size, [&](int64_t j, int k) __attribute__((always_inline)) {
+          return V::load(a + j, k) * V::load(b + j, k);
+        }));
+  }
+}
+
+template <class T>
+void grad(const AttentionBlock& b, void* scores, void* dp_, int64_t row, const void* lse_, const void* delta_,
+          double unseen, void* dbias_, int64_t dbias_row) {
+  using V = Vec<T>;
+  T *s = static_cast<T*>(scores), *dp = static_cast<T*>(dp_), *dbias = static_cast<T*>(dbias_);
+  const T *lse = static_cast<const T*>(lse_), *delta = static_cast<const T*>(delta_);
+  alignas(64) T keep[kAttentionKeys];
+  const bool plain = b.plain();
+  const V scale(plain ? static_cast<T>(b.scale) : T(1)), out(static_cast<T>(b.scale));
+  for (int64_t i = 0; i < b.rows; ++i, s += row, dp += row) {
+    if (b.state) draw_row(b, i, keep);
+    const bool sees = lse[i] != kLowest<T>;
+    if (sees && !plain) prepare(b, i, s);
+    const V shift(-lse[i]), center(delta[i]), alike(static_cast<T>(unseen));
+    along<T>(b.keys, [&](int64_t j, int k) __attribute__((always_inline)) {
+      const V p = sees ? exp(fma(V::load(s + j, k), scale, shift)) : alike;
+      V d = V::load(dp + j, k), kept = p;
+      if (b.state) {
+        const V by = V::load(keep + j);
+        kept = p * by;
+        d *= by;
+      }
+      d = sees ? p * (d - center) : V(0);
+      kept.store(s + j, k);
+      (d * out).store(dp + j, k);
+      if (dbias) d.store(dbias + i * dbias_row + j, k);
+    });
+  }
+}
+
+template <class T>
+constexpr AttentionKernels::Table kTable = {weights<T>, rescale<T>, finish<T>, delta<T>, grad<T>};
+
+}  // namespace
+
+namespace LAMINA_ROW {
+extern const AttentionKernels attention_kernels;
+const AttentionKernels attention_kernels = {kTable<float>, kTable<double>};
+}  // namespace LAMINA_ROW
+}  // namespace lamina
