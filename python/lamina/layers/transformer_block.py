@@ -65,6 +65,9 @@ class _TransformerBlock(Layer):
     def _norm(self, name, shape):
         return self._made(LayerNormalization, name, shape, epsilon=self.layer_norm_epsilon)
 
+    def _drop(self, name):
+        return Dropout(self.dropout, name=name, dtype=self.dtype)
+
     def _dense(self, name, shape, units, activation=None):
         return self._made(Dense, name, shape, units, activation=activation, **self._initializers())
 
@@ -116,14 +119,14 @@ class TransformerEncoder(_TransformerBlock):
         shape, width = input_shape, input_shape[-1]
         self.self_attention_layer = self._attention("self_attention_layer", shape, shape)
         self.self_attention_layer_norm = self._norm("self_attention_layer_norm", shape)
-        self.self_attention_dropout = Dropout(self.dropout, name="self_attention_dropout")
+        self.self_attention_dropout = self._drop("self_attention_dropout")
         self.feedforward_layer_norm = self._norm("feedforward_layer_norm", shape)
         units = self.intermediate_dim
         self.feedforward_intermediate_dense = self._dense(
             "feedforward_intermediate_dense", shape, units, self.activation
         )
         self.feedforward_output_dense = self._dense("feedforward_output_dense", (*shape[:-1], units), width)
-        self.feedforward_dropout = Dropout(self.dropout, name="feedforward_dropout")
+        self.feedforward_dropout = self._drop("feedforward_dropout")
 
     def call(self, inputs, padding_mask=None, attention_mask=None, training=None, return_attention_scores=False):
         padding_mask = mask_of(inputs) if padding_mask is None else padding_mask
@@ -203,19 +206,19 @@ class TransformerDecoder(_TransformerBlock):
         width = shape[-1]
         self.self_attention = self._attention("self_attention", shape, shape)
         self.self_attention_layer_norm = self._norm("self_attention_layer_norm", shape)
-        self.self_attention_dropout = Dropout(self.dropout, name="self_attention_dropout")
+        self.self_attention_dropout = self._drop("self_attention_dropout")
         self.cross_attention = None
         if source is not None:
             self.cross_attention = self._attention("cross_attention", shape, source)
             self.cross_attention_layer_norm = self._norm("cross_attention_layer_norm", shape)
-            self.cross_attention_dropout = Dropout(self.dropout, name="cross_attention_dropout")
+            self.cross_attention_dropout = self._drop("cross_attention_dropout")
         units = self.intermediate_dim
         self.feedforward_intermediate_dense = self._dense(
             "feedforward_intermediate_dense", shape, units, self.activation
         )
         self.feedforward_output_dense = self._dense("feedforward_output_dense", (*shape[:-1], units), width)
         self.feedforward_layer_norm = self._norm("feedforward_layer_norm", shape)
-        self.feedforward_dropout = Dropout(self.dropout, name="feedforward_dropout")
+        self.feedforward_dropout = self._drop("feedforward_dropout")
 
     def call(
         self,
