@@ -3,6 +3,8 @@
 Factories as in ops.py, which has the command line. With `gradient` a step is forward and gradient of x and weights.
 """
 
+import itertools
+
 from benchmarks import workloads
 
 
@@ -93,6 +95,25 @@ def adam(tensors, size, variant="eager"):
     return lm.function(step) if variant == "captured" else step
 
 
+def embedding(rows, width, optimizer, variant="eager"):
+    """Vectors of the ids of a batch, a gradient of ones, and a step on the rows of the batch."""
+    import lamina as lm
+
+    layer = lm.layers.Embedding(rows, width, sparse_gradient=True)
+    layer.build()
+    batches = itertools.cycle([lm.convert_to_tensor(ids) for ids in workloads.batches_of_ids(rows)])
+    dy = lm.ops.ones((32, 64, width))
+    rule = {"adam": lm.optimizers.Adam, "sgd": lm.optimizers.SGD}[optimizer](workloads.LEARNING_RATE[optimizer])
+
+    def step(ids):
+        with lm.GradientTape() as tape:
+            y = layer(ids)
+        rule.apply([tape.gradient(y, layer.embeddings, output_gradients=dy)], [layer.embeddings])
+
+    run = lm.function(step) if variant == "captured" else step
+    return lambda: run(next(batches))
+
+
 def triad(gradient, variant="eager", **case):
     """x + y: the same three streams; the freed result of the call before is written again."""
     x, y = operands(case | {"kind": "triad"})
@@ -107,6 +128,7 @@ FACTORIES = {
     "ctc": ctc,
     "unary": alike("unary"),
     "adam": adam,
+    "embedding": embedding,
     "triad": triad,
 }
 
@@ -121,3 +143,6 @@ def cases(kinds):
     if "adam" in kinds:
         for tensors, size in workloads.ADAM:
             yield {"kind": "adam", "tensors": tensors, "size": size}
+    if "embedding" in kinds:
+        for rows, width, optimizer in workloads.EMBEDDING:
+            yield {"kind": "embedding", "rows": rows, "width": width, "optimizer": optimizer}

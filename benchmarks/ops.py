@@ -3,7 +3,7 @@
 add   one call on 8 floats, `a + a`, plain and recorded for a gradient: the overhead of a call
 gemm  n x n x n or m x k x n (`--sizes 64 1x512x512`), of `--dtypes`
 conv  forward, and forward with the gradients of input and weight (first layers: weight only)
-pool norm softmax cross_entropy ctc unary adam triad: the kernels between, see between.py
+pool norm softmax cross_entropy ctc unary adam embedding triad: the kernels between, see between.py
 """
 
 import argparse

@@ -12,6 +12,9 @@ import numpy as np
 #         | ("residual", filters, stride): two 3 x 3 conv_norm, the second's relu after adding the input, which goes
 #           through a 1 x 1 conv_norm without relu where the stride is not 1 (He et al. 2015, arXiv:1512.03385)
 #         | ("lstm", units) | ("gru", units): over [steps, features], the last output
+#         | ("tokens", ids, width): vectors of ids [steps] and of their positions, added
+#         | ("block", width, heads, units, causal): attention and a tanh-GELU network, each normalised first and added to its
+#           input | ("norm",): of layers | ("mean_steps",) | ("head", units): dense without bias
 # loss:   "binary" and "sparse" take logits; "mse" has the input as its target
 # steps:  of one epoch of kind "fit": 50-500 ms of work, a multiple of STEPS_PER_EXECUTION; of long steps two
 Net = namedtuple("Net", "batch input layers loss optimizer steps", defaults=[32])
@@ -68,6 +71,22 @@ NETS = {
         kind: Net(batch=32, input=(100, 64), layers=[(kind, 128), ("dense", 10, None)], loss="sparse", optimizer="adam")
         for kind in ("lstm", "gru")
     },
+    "encoder": Net(
+        batch=16,
+        input=(128, 256),
+        layers=[("block", 256, 8, 1024, False)] * 4 + [("mean_steps",), ("dense", 10, None)],
+        loss="sparse",
+        optimizer="adam",
+        steps=2,
+    ),
+    "gpt": Net(
+        batch=32,
+        input=(128,),
+        layers=[("tokens", 65, 128)] + [("block", 128, 4, 512, True)] * 4 + [("norm",), ("head", 65)],
+        loss="sparse",
+        optimizer="adam",
+        steps=2,
+    ),
     # ResNet-18 for small images
     "resnet18": Net(
         batch=32,
@@ -96,6 +115,7 @@ NETS = {
 # What "steps32" means: one call of Keras' compiled function runs this many steps.
 STEPS_PER_EXECUTION = 32
 
+LAYER_NORM_EPSILON = 1e-5
 LEARNING_RATE = {"adam": 0.001, "sgd": 0.01}
 BATCH_NORM = {"momentum": 0.9, "epsilon": 1e-5}  # PyTorch's defaults; the momentum is that of the moving statistics
 
@@ -175,6 +195,11 @@ BETWEEN = {
     "triad": [("x + a y", (size,), None) for size in (100_000, 1_000_000, 10_000_000)],
 }
 ADAM = [(1, 300_000), (300, 1000)]
+EMBEDDING = [(rows, 64, optimizer) for optimizer in ("adam", "sgd") for rows in (5_000, 500_000)]  # rows, width
+
+
+def takes_ids(net):
+    return net.layers[0][0] == "tokens"
 
 
 def has_convolutions(name):
@@ -182,10 +207,13 @@ def has_convolutions(name):
 
 
 def data(name, batch=None):
-    """Fixed random (x, y) of a net, NHWC float32; labels int64, binary targets float32 (batch, 1)."""
+    """Fixed random (x, y) of a net, NHWC float32; ids and labels int64, binary targets float32 (batch, 1)."""
     net = NETS[name]
     batch = batch or net.batch
     rng = np.random.default_rng(0)
+    if takes_ids(net):  # labels are the ids that follow
+        ids = rng.integers(0, net.layers[0][1], (batch, net.input[0] + 1))
+        return ids[:, :-1].copy(), ids[:, 1:].copy()
     x = rng.random((batch, *net.input), dtype=np.float32)
     if net.loss == "sparse":
         return x, rng.integers(0, net.layers[-1][1], batch)
@@ -236,6 +264,11 @@ def between_output(case):
         window, stride = case["settings"]
         return (shape[0], *((n - window) // stride + 1 for n in shape[1:3]), shape[3])
     return shape[:1] if case["kind"] in ("cross_entropy", "ctc") else shape
+
+
+def batches_of_ids(rows):
+    """Ids of 16 batches of 32 x 64."""
+    return np.random.default_rng(0).integers(0, rows, (16, 32, 64))
 
 
 def labels(case):
@@ -306,6 +339,8 @@ def shape(case):
         return str(case["size"])
     if case["kind"] == "adam":
         return "{tensors} x {size}".format(**case)
+    if case["kind"] == "embedding":
+        return "{rows} x {width}, {optimizer}".format(**case)
     if case["kind"] in BETWEEN:
         settings = {"pool": "{}, {}", "norm": "{} groups", "ctc": "{} labels"}.get(case["kind"], "")
         values = case["settings"] if isinstance(case["settings"], (list, tuple)) else [case["settings"]]

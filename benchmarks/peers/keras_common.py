@@ -25,7 +25,8 @@ def parts(name):
     """(model, loss function, optimizer), all built."""
     keras.utils.set_random_seed(0)
     net = workloads.NETS[name]
-    model = keras.Sequential([keras.Input(net.input), *kinds.chain(keras, net)])
+    inputs = keras.Input(net.input, dtype="int32" if workloads.takes_ids(net) else "float32")
+    model = keras.Sequential([inputs, *kinds.chain(keras, net)])
     loss_function = {
         "binary": lambda: keras.losses.BinaryCrossentropy(from_logits=True),
         "sparse": lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True),

@@ -79,6 +79,36 @@ class Recurrent(nn.Module):
         return self.layer(x)[0][:, -1]
 
 
+class Tokens(nn.Module):
+    def __init__(self, steps, ids, width):
+        super().__init__()
+        self.ids, self.positions = nn.Embedding(ids, width), nn.Embedding(steps, width)
+
+    def forward(self, x):
+        return self.ids(x) + self.positions.weight
+
+
+class Block(nn.Module):
+    def __init__(self, width, heads, units, causal):
+        super().__init__()
+        self.heads, self.causal = heads, causal
+        self.norms = nn.ModuleList(nn.LayerNorm(width, workloads.LAYER_NORM_EPSILON) for _ in range(2))
+        self.projections, self.output = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.network = nn.Sequential(nn.Linear(width, units), nn.GELU("tanh"), nn.Linear(units, width))
+
+    def forward(self, x):
+        batch, steps, width = x.shape
+        heads = self.projections(self.norms[0](x)).view(batch, steps, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        seen = nn.functional.scaled_dot_product_attention(*heads, is_causal=self.causal)
+        x = x + self.output(seen.transpose(1, 2).reshape(batch, steps, width))
+        return x + self.network(self.norms[1](x))
+
+
+class MeanSteps(nn.Module):
+    def forward(self, x):
+        return x.mean(1)
+
+
 # kind -> modules(width of the input, *arguments)
 KINDS = {
     "dense": dense,
@@ -87,6 +117,11 @@ KINDS = {
     "residual": lambda width, *arguments: [Residual(width, *arguments)],
     "lstm": lambda width, units: [Recurrent(nn.LSTM, width, units)],
     "gru": lambda width, units: [Recurrent(nn.GRU, width, units)],
+    "tokens": lambda width, ids, units: [Tokens(width, ids, units)],
+    "block": lambda width, *arguments: [Block(*arguments)],
+    "norm": lambda width: [nn.LayerNorm(width, workloads.LAYER_NORM_EPSILON)],
+    "mean_steps": lambda width: [MeanSteps()],
+    "head": lambda width, units: [nn.Linear(width, units, bias=False)],
     "pool": lambda width, *arguments: [nn.MaxPool2d(*arguments)],
     "mean": lambda width: [nn.AdaptiveAvgPool2d(1), nn.Flatten()],
     "flatten": lambda width: [nn.Flatten()],
@@ -121,7 +156,9 @@ def learner(name, variant="eager", accuracy=False):
         logits = model(x)
         hits = None
         if accuracy:
-            hits = ((logits > 0) == y if net.loss == "binary" else logits.argmax(1) == y).sum()
+            hits = ((logits > 0) == y if net.loss == "binary" else logits.argmax(-1) == y).sum()
+        if logits.ndim == 3:
+            logits, y = logits.flatten(0, 1), y.flatten()
         return loss_function(logits, y), hits
 
     if "compile" in options:

@@ -1,5 +1,7 @@
 """PyTorch's side of the kernels between the products, see benchmarks/between.py."""
 
+import itertools
+
 import torch
 from torch.nn import functional
 
@@ -76,6 +78,21 @@ def adam(tensors, size, variant="eager"):
     return torch.optim.Adam(parameters, lr=workloads.LEARNING_RATE["adam"], **fused).step
 
 
+def embedding(rows, width, optimizer, variant="eager"):
+    layer = torch.nn.Embedding(rows, width, sparse=True)
+    batches = itertools.cycle([torch.from_numpy(ids) for ids in workloads.batches_of_ids(rows)])
+    dy = torch.ones(32, 64, width)
+    make = {"adam": torch.optim.SparseAdam, "sgd": torch.optim.SGD}[optimizer]
+    rule = make(layer.parameters(), lr=workloads.LEARNING_RATE[optimizer])
+
+    def step():
+        rule.zero_grad()
+        layer(next(batches)).backward(dy)
+        rule.step()
+
+    return step
+
+
 def triad(gradient, variant="eager", **case):
     x, y = operands(case | {"kind": "triad"}, variant)
     out = torch.empty_like(x)
@@ -90,5 +107,6 @@ FACTORIES = {
     "ctc": ctc,
     "unary": unary,
     "adam": adam,
+    "embedding": embedding,
     "triad": triad,
 }

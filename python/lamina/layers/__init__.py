@@ -69,6 +69,7 @@ from .rotary_embedding import RotaryEmbedding
 from .separable_conv import SeparableConv1D, SeparableConv2D
 from .simple_rnn import SimpleRNN
 from .time_distributed import TimeDistributed
+from .transformer_block import TransformerDecoder, TransformerEncoder
 from .unit_normalization import UnitNormalization
 from .up_sampling import UpSampling1D, UpSampling2D, UpSampling3D
 
@@ -196,6 +197,8 @@ __all__ = [
     "Subtract",
     "TimeDistributed",
     "TokenAndPositionEmbedding",
+    "TransformerDecoder",
+    "TransformerEncoder",
     "UnitNormalization",
     "UpSampling1D",
     "UpSampling2D",
