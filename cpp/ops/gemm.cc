@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <utility>
 
 #include "base/dtype.h"
 #include "base/error.h"
@@ -26,6 +28,21 @@ namespace {
 
 std::atomic<MatmulPrecision> precision = MatmulPrecision::high;
 
+constinit thread_local bool in_sequence = false;
+
+// What makes a product by itself worth a second thread that is awake, in nanoseconds; kGrainCost else.
+constexpr double kLoneGrainCost = 3e3;
+constexpr double kLoneProduct = 250e3;           // multiply-adds; fewer are not worth asking,
+constexpr double kMaxLoneCost = 60e3;            // and above so many nanoseconds they are split anyway
+constexpr std::chrono::microseconds kAwake{50};  // after a loop, a thread of the pool
+
+// True if the last product that asked was so recent that a thread of the pool is still awake.
+bool follows_closely() {
+  thread_local std::chrono::steady_clock::time_point last;
+  const auto now = std::chrono::steady_clock::now();
+  return now - std::exchange(last, now) < kAwake;
+}
+
 // A panel of A, rows x kBlockK, stays in L1 while one of B streams past it from L2; longer blocks read C back
 // less often.
 constexpr int64_t kBlockK = 384;
@@ -48,6 +65,9 @@ constexpr int64_t kNarrowN = 128;   // up to so many columns tiles are narrow an
 constexpr int64_t kDirectB = 4096;  // elements of B that stay in L1 however they lie
 constexpr int64_t kDirectK =
     1024;  // few rows of tiles: reading C back costs more than a B that streams from L2
+// Where A is read in place, C is cut into groups of columns, wide ones two for a thread: a thread packs the
+// columns of B that it multiplies, which then lie in its own core's cache.
+constexpr int64_t kMaxGroups = 4, kMinGroupN = 64, kWideGroupN = 128;
 // K is split where C has fewer than kSplitTiles tiles, into slices of at least kSplitK.
 constexpr int64_t kSplitTiles = 16;
 constexpr int64_t kSplitK = 1024;
@@ -57,7 +77,8 @@ constexpr int64_t kPartsTileM = 64, kPartsTileN = 128;
 struct Plan {
   const GemmTypeKernels* kernels;
   int64_t block_k, block_m, block_n;
-  int64_t tile_m, tile_n;  // at most; whole panels
+  int64_t tile_m, tile_n;   // at most; whole panels
+  int64_t groups, group_n;  // of columns
   int64_t slices, slice_k;
   int32_t rows, cols;
   bool pack_a, pack_b;
@@ -144,7 +165,17 @@ Plan make_plan(const GemmArgs& g) {
   }
 
   const int64_t a_size = p.pack_a ? ceil_div(p.block_m, p.rows) * p.rows * p.block_k : 0;
-  const int64_t b_size = p.pack_b ? ceil_div(p.block_n, p.cols) * p.cols * p.block_k : 0;
+  const bool grouped = p.pack_b && !p.pack_a && p.slices == 1 && g.n <= kBlockN;
+  const int64_t threads = num_threads();
+  p.groups = 1;
+  if (grouped && threads <= kMaxGroups && g.n >= threads * kMinGroupN) {
+    const bool wide = 2 * threads <= kMaxGroups && g.n >= 2 * threads * kWideGroupN;
+    p.groups = threads > 1 && wide ? 2 * threads : threads;
+  }
+  p.group_n = round_up(ceil_div(g.n, p.groups), kernels.lanes);
+  const int64_t panels =
+      ceil_div(p.block_n, p.cols) + (grouped ? kMaxGroups : 0);  // for any number of threads
+  const int64_t b_size = p.pack_b ? panels * p.cols * p.block_k : 0;
   p.b_bytes = align_bytes(b_size, p.item);
   p.slice_bytes = p.b_bytes + align_bytes(a_size, p.item);
   p.total_bytes = static_cast<size_t>(p.slices) * (p.slice_bytes + p.part_bytes);
@@ -230,22 +261,40 @@ struct Blocks {
     const int64_t b_panels = p.pack_b && ic == 0 ? ceil_div(nc, p.cols) : 0;
     const int64_t a_panels = p.pack_a ? ceil_div(mc, p.rows) : 0;
     if (a_panels + b_panels == 0) return;
-    // One item per panel of B, then of A.
+    // One item per panel. A chunk has its share of both operands: what a core packs of B, it multiplies.
+    const int64_t panels = a_panels + b_panels;
     const double panel_cost = 0.15 * static_cast<double>(kc * (b_panels > 0 ? p.cols : p.rows));
-    parallel_for(a_panels + b_panels, grain_for(panel_cost), [&](int64_t begin, int64_t end) {
-      const int64_t b_end = std::min(end, b_panels);
-      if (begin < b_end) {
-        const int64_t j = begin * p.cols;
+    parallel_for(panels, g.grain(panel_cost), [&](int64_t begin, int64_t end) {
+      const int64_t b_begin = begin * b_panels / panels, b_end = end * b_panels / panels;
+      if (b_begin < b_end) {
+        const int64_t j = b_begin * p.cols;
         p.kernels->pack({at(block_b, j * g.b_col, item), at(packed_b, j * kc, item),
                          std::min(nc, b_end * p.cols) - j, kc, g.b_col, g.b_row, p.cols, p.kernels->lanes});
       }
-      const int64_t first = std::max<int64_t>(begin - b_panels, 0), a_end = end - b_panels;
-      if (first < a_end) {
-        const int64_t i = first * p.rows;
+      const int64_t a_begin = begin - b_begin, a_end = end - b_end;
+      if (a_begin < a_end) {
+        const int64_t i = a_begin * p.rows;
         p.kernels->pack({at(block_a, i * g.a_row, item), at(packed_a, i * kc, item),
                          std::min(mc, a_end * p.rows) - i, kc, g.a_row, g.a_col, p.rows, 1});
       }
     });
+  }
+
+  // Columns [j_begin, j_end) of C.
+  void multiply_columns(int64_t j_begin, int64_t j_end) const {
+    for (int64_t jc = j_begin; jc < j_end; jc += p.block_n) {
+      const int64_t nc = std::min(p.block_n, j_end - jc);
+      for (int64_t pc = k_begin; pc < k_end; pc += p.block_k) {
+        const int64_t kc = std::min(p.block_k, k_end - pc);
+        for (int64_t ic = 0; ic < g.m; ic += p.block_m) {
+          const Block block{ic, std::min(p.block_m, g.m - ic), jc, nc, pc, kc};
+          pack(block);
+          parallel_for(tiles(block), g.grain(tile_cost(block)), [&](int64_t begin, int64_t end) {
+            for (int64_t t = begin; t < end; ++t) multiply(t, block);
+          });
+        }
+      }
+    }
   }
 };
 
@@ -278,7 +327,7 @@ void multiply(const GemmArgs& g, const Plan& p, const void* a, const void* b, co
                       scratch};
   if (!p.pack_a && !p.pack_b) {  // nothing is shared: a thread goes through all of K
     const Block all{0, g.m, 0, g.n, k_begin, k_end - k_begin};
-    parallel_for(blocks.tiles(all), grain_for(blocks.tile_cost(all)), [&](int64_t begin, int64_t end) {
+    parallel_for(blocks.tiles(all), g.grain(blocks.tile_cost(all)), [&](int64_t begin, int64_t end) {
       for (int64_t t = begin; t < end; ++t) {
         for (int64_t pc = k_begin; pc < k_end; pc += p.block_k) {
           blocks.multiply(t, {0, g.m, 0, g.n, pc, std::min(p.block_k, k_end - pc)});
@@ -287,20 +336,14 @@ void multiply(const GemmArgs& g, const Plan& p, const void* a, const void* b, co
     });
     return;
   }
-  for (int64_t jc = 0; jc < g.n; jc += p.block_n) {
-    const int64_t nc = std::min(p.block_n, g.n - jc);
-    for (int64_t pc = k_begin; pc < k_end; pc += p.block_k) {
-      const int64_t kc = std::min(p.block_k, k_end - pc);
-      for (int64_t ic = 0; ic < g.m; ic += p.block_m) {
-        const Block block{ic, std::min(p.block_m, g.m - ic), jc, nc, pc, kc};
-        blocks.pack(block);
-        parallel_for(blocks.tiles(block), grain_for(blocks.tile_cost(block)),
-                     [&](int64_t begin, int64_t end) {
-                       for (int64_t t = begin; t < end; ++t) blocks.multiply(t, block);
-                     });
-      }
-    }
-  }
+  const double cost =
+      cost_of(static_cast<double>(g.m * g.n) * static_cast<double>(k_end - k_begin), *p.kernels);
+  parallel_for(p.groups, g.grain(cost / static_cast<double>(p.groups)), [&](int64_t begin, int64_t end) {
+    Blocks group = blocks;
+    const int64_t panels = begin * ceil_div(p.group_n, p.cols);
+    group.packed_b = at(blocks.packed_b, panels * p.cols * p.block_k, p.item);
+    group.multiply_columns(begin * p.group_n, std::min(g.n, end * p.group_n));
+  });
 }
 
 // f(bias), or f(C + bias) where C accumulates: what is left to do when there is nothing to multiply.
@@ -325,6 +368,9 @@ size_t gemm_scratch_bytes(const GemmArgs& g) {
   if (of_tiles(g.dtype)) return gemm_tiles_scratch_bytes(with_unit_strides(g));
   return make_plan(with_unit_strides(g)).total_bytes;
 }
+
+ProductSequence::ProductSequence() : before_(std::exchange(in_sequence, true)) {}
+ProductSequence::~ProductSequence() { in_sequence = before_; }
 
 MatmulPrecision matmul_precision() { return precision.load(std::memory_order_relaxed); }
 void set_matmul_precision(MatmulPrecision value) { precision.store(value, std::memory_order_relaxed); }
@@ -356,7 +402,11 @@ void gemm_run_packed(const GemmArgs& g, const void* a, const void* b, const void
 
 void gemm_run(const GemmArgs& args, const void* a, const void* b, const void* bias, void* c, void* scratch) {
   if (args.m == 0 || args.n == 0) return;
-  const GemmArgs g = with_unit_strides(args);
+  GemmArgs g = with_unit_strides(args);
+  if (gemm_flops(g) >= 2 * kLoneProduct && !in_sequence && !in_parallel() && num_threads() > 1) {
+    const double cost = gemm_cost(g);
+    if (cost >= 2 * kLoneGrainCost && cost < kMaxLoneCost && follows_closely()) g.worth = kLoneGrainCost;
+  }
   if (of_tiles(g.dtype)) return gemm_tiles_run(g, a, b, c, scratch);
   if (args.k == 0) return finish_only(args, bias, c);
   const Plan p = make_plan(g);
@@ -366,7 +416,7 @@ void gemm_run(const GemmArgs& args, const void* a, const void* b, const void* bi
   char* parts = static_cast<char*>(scratch) + p.slices * p.slice_bytes;
   const double slice_cost =
       cost_of(static_cast<double>(g.m * g.n) * static_cast<double>(p.slice_k), *p.kernels);
-  parallel_for(p.slices, grain_for(slice_cost), [&](int64_t begin, int64_t end) {
+  parallel_for(p.slices, g.grain(slice_cost), [&](int64_t begin, int64_t end) {
     for (int64_t s = begin; s < end; ++s) {
       multiply(g, p, a, b, nullptr, parts + s * p.part_bytes, g.n, s * p.slice_k,
                std::min(g.k, (s + 1) * p.slice_k), false, false,
@@ -375,7 +425,7 @@ void gemm_run(const GemmArgs& args, const void* a, const void* b, const void* bi
   });
   const bool finishes = bias || g.activation != Activation::none;
   const int64_t stride = static_cast<int64_t>(p.part_bytes / p.item);
-  parallel_for(g.m, grain_for(0.2 * static_cast<double>(g.n * p.slices)), [&](int64_t begin, int64_t end) {
+  parallel_for(g.m, g.grain(0.2 * static_cast<double>(g.n * p.slices)), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       char* row = at(c, i * g.c_row, p.item);
       p.kernels->combine(at(static_cast<const void*>(parts), i * g.n, p.item), stride, p.slices, row, g.n,

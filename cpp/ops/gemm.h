@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/parallel.h"
 #include "ops/activation.h"
 
 namespace lamina {
@@ -41,6 +42,22 @@ struct GemmArgs {
   int64_t c_row = 0;             // C(i, j) at c[i * c_row + j]
   bool accumulate = false;       // C += A B; then bias and activation see the sum
   Activation activation = Activation::none;
+  double worth = kGrainCost;  // of a loop for a second thread, set by gemm_run
+
+  int64_t grain(double cost_per_item) const { return grain_for(cost_per_item * (kGrainCost / worth)); }
+};
+
+// In this scope (of one thread) products are steps of a sequence: what one core has just written would be
+// fetched by the other, so a second thread must be worth more than for a product by itself.
+class ProductSequence {
+ public:
+  ProductSequence();
+  ~ProductSequence();
+  ProductSequence(const ProductSequence&) = delete;
+  ProductSequence& operator=(const ProductSequence&) = delete;
+
+ private:
+  bool before_;
 };
 
 // Of the product alone, a multiply-add two.

@@ -54,7 +54,7 @@ void run(const GemmArgs& g, void (*kernel)(const GemmDots&), const T* a, const T
   }
   const T* many = static_cast<const T*>(r.many);
   const bool far = r.num_few >= 4 && r.num_many * g.k >= kFarOperand;
-  parallel_for(ceil_div(r.num_many, kBlock), grain_for(kBlock * cost_of(g, r.num_few)),
+  parallel_for(ceil_div(r.num_many, kBlock), g.grain(kBlock * cost_of(g, r.num_few)),
                [&](int64_t begin, int64_t end) {
                  const int64_t j = begin * kBlock, size = std::min(r.num_many, end * kBlock) - j;
                  kernel({r.few, many + j * r.many_row, c + j * r.c_many, r.num_few, size, g.k, r.few_row,

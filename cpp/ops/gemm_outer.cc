@@ -42,7 +42,7 @@ void gemm_outer_run(const GemmArgs& g, const void* a, const void* b, const void*
   const bool past_caches = !finishes && !g.accumulate && g.m * g.n >= kPastCaches && on_line(c) &&
                            g.c_row * static_cast<int64_t>(sizeof(float)) % 64 == 0;
   const int64_t unit = std::clamp(round_up(kUnit / g.n, 8), int64_t{8}, int64_t{256});
-  parallel_for(ceil_div(g.m, unit), grain_for(cost_of_element(g) * static_cast<double>(unit * g.n)),
+  parallel_for(ceil_div(g.m, unit), g.grain(cost_of_element(g) * static_cast<double>(unit * g.n)),
                [&](int64_t begin, int64_t end) {
                  for (int64_t item = begin; item < end; ++item) {
                    const int64_t i = item * unit, rows = std::min(unit, g.m - i);

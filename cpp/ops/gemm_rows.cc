@@ -23,7 +23,8 @@ constexpr int64_t kInL2 = 320 << 10;     // elements of B
 constexpr int64_t kBlockK = 512;         // A's block for one tile stays in L1
 constexpr int64_t kStretch = 64 << 10;   // elements of B's rows in a block of k beyond L2,
 constexpr int64_t kMinBlockK = 16;       // of at least so many rows
-// Columns of a thread's unit: long runs of each row, longer where B comes from beyond L2.
+// Columns of a thread's unit: long runs of each row, longer where B comes from beyond L2. A B in L2 is cut
+// for the threads there are, each of which packs an A of its own: lines from another core cost more.
 constexpr int64_t kUnits = 4, kMinUnit = 128, kMinLongUnit = 512;
 constexpr double kL2Cost = 0.024, kL3Cost = 0.13;  // nanoseconds to read an element of B
 
@@ -40,6 +41,12 @@ struct Groups {
   }
 };
 
+// Bytes of A, packed.
+size_t packed_bytes(const GemmArgs& g) {
+  const Groups groups(g);
+  return align64(static_cast<size_t>(groups.count * groups.rows * g.k) * sizeof(float));
+}
+
 }  // namespace
 
 bool gemm_is_rows(const GemmArgs& g) {
@@ -52,10 +59,7 @@ bool gemm_is_rows(const GemmArgs& g) {
          multiply_adds <= kSmallProduct;
 }
 
-size_t gemm_rows_scratch_bytes(const GemmArgs& g) {
-  const Groups groups(g);
-  return !packs(g) ? 0 : static_cast<size_t>(groups.count * groups.rows * g.k) * sizeof(float);
-}
+size_t gemm_rows_scratch_bytes(const GemmArgs& g) { return packs(g) ? kUnits * packed_bytes(g) : 0; }
 
 double gemm_rows_cost(const GemmArgs& g) {
   const auto size = static_cast<double>(g.k * g.n);
@@ -66,7 +70,8 @@ double gemm_rows_cost(const GemmArgs& g) {
 void gemm_rows_run(const GemmArgs& g, const void* a, const void* b, void* c, void* scratch) {
   const Groups groups(g);
   const bool in_l2 = g.k * g.n <= kInL2;
-  const int64_t unit = round_up(std::max(in_l2 ? kMinUnit : kMinLongUnit, g.n / kUnits), kMinUnit);
+  const int64_t most = in_l2 ? std::min<int64_t>(num_threads(), kUnits) : kUnits;
+  const int64_t unit = round_up(std::max(in_l2 ? kMinUnit : kMinLongUnit, ceil_div(g.n, most)), kMinUnit);
   const int64_t units = ceil_div(g.n, unit);
   const int64_t block_k = in_l2 ? kBlockK : std::clamp(kStretch / g.n, kMinBlockK, kBlockK);
   GemmRows block{.a = static_cast<const float*>(a),
@@ -83,20 +88,23 @@ void gemm_rows_run(const GemmArgs& g, const void* a, const void* b, void* c, voi
                  .c_row = g.c_row,
                  .rows = groups.rows,
                  .accumulate = g.accumulate};
-  if (packs(g)) {
-    gemm_kernels_of(g.dtype).pack({a, scratch, g.m, g.k, g.a_row, g.a_col, groups.rows, 1});
-    block.a = static_cast<const float*>(scratch);
-    block.a_group = groups.rows * g.k;
-    block.a_row = 1;
-    block.a_col = groups.rows;
-  }
-  parallel_for(units, grain_for(gemm_rows_cost(g) / static_cast<double>(units)),
+  const auto pack = [&](GemmRows& part, int64_t copy) {
+    void* packed = static_cast<char*>(scratch) + copy * static_cast<int64_t>(packed_bytes(g));
+    gemm_kernels_of(g.dtype).pack({a, packed, g.m, g.k, g.a_row, g.a_col, groups.rows, 1});
+    part.a = static_cast<const float*>(packed);
+    part.a_group = groups.rows * g.k;
+    part.a_row = 1;
+    part.a_col = groups.rows;
+  };
+  if (packs(g) && !in_l2) pack(block, 0);
+  parallel_for(units, g.grain(gemm_rows_cost(g) / static_cast<double>(units)),
                [&](int64_t begin, int64_t end) {
                  GemmRows part = block;
                  const int64_t j = begin * unit;
                  part.b = static_cast<const float*>(b) + j;
                  part.c = static_cast<float*>(c) + j;
                  part.n = std::min(g.n, end * unit) - j;
+                 if (packs(g) && in_l2) pack(part, begin);
                  gemm_rows_kernels().multiply(part);
                });
 }

@@ -30,8 +30,10 @@ namespace {
 
 constexpr int64_t kStretchK = 1024, kBlockN = 1024;  // of B, split at a time: 6 MB of three parts
 constexpr int64_t kShortStretchK = 256;  // for few rows, whose C stays in L2 as does that much of B
-// Tiles of C handed to threads stay in L2; they shrink where C has fewer than kThreadTiles for each thread.
-constexpr int64_t kTileM = 256, kTileN = 512, kMinTileN = 128, kThreadTiles = 4;
+// Tiles of C handed to threads stay in L2. Columns are cut for up to kColumnTiles threads, so that each reads
+// the B that it has split itself, then rows of more than one tile, into kThreadTiles for each thread.
+constexpr int64_t kTileM = 256, kTileN = 512, kMinTileN = 64, kColumnTiles = 4, kThreadTiles = 4;
+constexpr int64_t kSplitColumns = 128;  // of B, split by one thread: runs of whole lines
 
 // Nanoseconds: a multiply-add made of one product of parts, splitting an element (of a B whose parts are
 // larger than kPartsInL2, which write and read L3), a multiply-add of the fma path. Measured on the first
@@ -73,10 +75,12 @@ struct Cut {
     if (g.m <= kTileM) stretch_k = std::min(g.k, kShortStretchK);
     tile_m = std::min(kTileM, round_up(g.m, kSplitPanel));
     tile_n = std::min(kTileN, round_up(block_n, kSplitPanel));
-    const int64_t threads = num_threads(), min_tiles = threads > 1 ? kThreadTiles * threads : 1;
+    const int64_t threads = num_threads();
+    const int64_t share = round_up(ceil_div(block_n, std::min(threads, kColumnTiles)), kSplitPanel);
+    tile_n = std::min(tile_n, std::max(share, kMinTileN));
+    const int64_t min_tiles = threads > 1 && g.m > kTileM ? kThreadTiles * threads : threads;
     const auto too_few = [&] { return ceil_div(g.m, tile_m) * ceil_div(block_n, tile_n) < min_tiles; };
     while (tile_m > kSplitPanel && too_few()) tile_m = round_up(tile_m / 2, kSplitPanel);
-    while (tile_n > kMinTileN && too_few()) tile_n = round_up(tile_n / 2, kSplitPanel);
     const int64_t panels = ceil_div(block_n, kSplitPanel);
     packed_bytes = static_cast<size_t>(panels * split_panel_size(parts, stretch_k)) * sizeof(uint16_t);
     fits_bytes = align64(static_cast<size_t>(panels * ceil_div(stretch_k, block_k)) * sizeof(bool));
@@ -105,39 +109,49 @@ GemmSplitBlock block_of(const GemmArgs& g, const float* a, const float* b, const
           .activation = g.activation};
 }
 
-// B over nc columns and kc of k. A product whose tiles are split over threads has its B
-// split alike, worth a thread by itself or not: the same columns to the same thread, whose core then has
-// them.
-void pack_b(const GemmArgs& g, int parts, const float* b, int64_t nc, int64_t kc, double product_cost,
-            uint16_t* packed, bool* fits) {
+// A stretch of B: k rows and n columns of it, to be split.
+struct Stretch {
+  const float* b;
+  int64_t k, n;
+  uint16_t* packed;
+  bool* fits;
+  int64_t panels() const { return ceil_div(n, kSplitPanel); }
+};
+
+// Panels [first, last) of a stretch, unit by unit: memory in the order of rows.
+void split_panels(const GemmArgs& g, int parts, const Stretch& s, int64_t first, int64_t last) {
   const GemmSplitKernels& kernels = *gemm_split_kernels();
-  const int64_t panels = ceil_div(nc, kSplitPanel), blocks = ceil_div(kc, kernels.block_k);
-  double cost = kSplitCost * static_cast<double>(kSplitPanel * std::min(kc, kernels.block_k));
-  if (product_cost >= 2 * kGrainCost)
-    cost = std::max(cost, 2 * kGrainCost / static_cast<double>(panels * blocks));
-  // All panels of a block, unit by unit: memory in the order of rows.
-  parallel_for(panels * blocks, grain_for(cost), [&](int64_t begin, int64_t end) {
-    for (int64_t item = begin; item < end;) {
-      const int64_t block = item / panels, first = item % panels, k = block * kernels.block_k;
-      const int64_t last = std::min(panels, first + end - item), size = std::min(kernels.block_k, kc - k);
-      bool* fit = fits + block * panels;
-      std::fill(fit + first, fit + last, true);
-      for (int64_t unit = 0; unit < size; unit += kSplitUnit) {
-        for (int64_t panel = first; panel < last; ++panel) {
-          const int64_t j = panel * kSplitPanel;
-          const bool good = kernels.pack_b[parts - 1]({.src = b + (k + unit) * g.b_row + j * g.b_col,
-                                                       .dst = packed + panels * split_panel_size(parts, k) +
-                                                              panel * split_panel_size(parts, size) +
-                                                              split_panel_size(parts, unit),
-                                                       .count = std::min(nc - j, kSplitPanel),
-                                                       .k = std::min(size - unit, kSplitUnit),
-                                                       .row = g.b_row,
-                                                       .col = g.b_col});
-          fit[panel] = fit[panel] && good;
-        }
+  const int64_t panels = s.panels();
+  for (int64_t k = 0; k < s.k; k += kernels.block_k) {
+    const int64_t size = std::min(kernels.block_k, s.k - k);
+    bool* fit = s.fits + k / kernels.block_k * panels;
+    std::fill(fit + first, fit + last, true);
+    for (int64_t unit = 0; unit < size; unit += kSplitUnit) {
+      for (int64_t panel = first; panel < last; ++panel) {
+        const int64_t j = panel * kSplitPanel;
+        const bool good = kernels.pack_b[parts - 1]({.src = s.b + (k + unit) * g.b_row + j * g.b_col,
+                                                     .dst = s.packed + panels * split_panel_size(parts, k) +
+                                                            panel * split_panel_size(parts, size) +
+                                                            split_panel_size(parts, unit),
+                                                     .count = std::min(s.n - j, kSplitPanel),
+                                                     .k = std::min(size - unit, kSplitUnit),
+                                                     .row = g.b_row,
+                                                     .col = g.b_col});
+        fit[panel] = fit[panel] && good;
       }
-      item += last - first;
     }
+  }
+}
+
+// All of a stretch. A product whose tiles are split over threads has its B split alike, worth a thread by
+// itself or not: the same columns to the same thread, whose core then has them.
+void split_b(const GemmArgs& g, int parts, const Stretch& s, double product_cost) {
+  constexpr int64_t kEach = kSplitColumns / kSplitPanel;
+  const int64_t groups = ceil_div(s.panels(), kEach);
+  double cost = kSplitCost * static_cast<double>(kSplitColumns * s.k);
+  if (product_cost >= 2 * g.worth) cost = std::max(cost, 2 * g.worth / static_cast<double>(groups));
+  parallel_for(groups, g.grain(cost), [&](int64_t begin, int64_t end) {
+    split_panels(g, parts, s, begin * kEach, std::min(s.panels(), end * kEach));
   });
 }
 
@@ -161,29 +175,34 @@ void gemm_split_run(const GemmArgs& g, const float* a, const float* b, const flo
   const GemmSplitKernels& kernels = *gemm_split_kernels();
   uint16_t* packed = static_cast<uint16_t*>(scratch);
   bool* fits = reinterpret_cast<bool*>(static_cast<char*>(scratch) + cut.packed_bytes);
+  const int64_t tiles_m = ceil_div(g.m, cut.tile_m);
+  const bool own = tiles_m == 1;  // a tile splits its columns of B itself: no other needs them
   for (int64_t jc = 0; jc < g.n; jc += cut.block_n) {
-    const int64_t nc = std::min(cut.block_n, g.n - jc), panels = ceil_div(nc, kSplitPanel);
+    const int64_t nc = std::min(cut.block_n, g.n - jc), tiles = tiles_m * ceil_div(nc, cut.tile_n);
     for (int64_t pc = 0; pc < g.k; pc += cut.stretch_k) {
       const int64_t kc = std::min(cut.stretch_k, g.k - pc);
+      const Stretch stretch{b + pc * g.b_row + jc * g.b_col, kc, nc, packed, fits};
       GemmArgs tile = g;
       tile.k = kc;
       const double cost = cost_of(tile, g.m, nc);
-      pack_b(g, cut.parts, b + pc * g.b_row + jc * g.b_col, nc, kc, cost, packed, fits);
-      const int64_t tiles_m = ceil_div(g.m, cut.tile_m), tiles = tiles_m * ceil_div(nc, cut.tile_n);
-      parallel_for(tiles, grain_for(cost / static_cast<double>(tiles)), [&](int64_t begin, int64_t end) {
+      if (!own) split_b(g, cut.parts, stretch, cost);
+      parallel_for(tiles, g.grain(cost / static_cast<double>(tiles)), [&](int64_t begin, int64_t end) {
         for (int64_t t = begin; t < end; ++t) {
-          const int64_t i = t % tiles_m * cut.tile_m, j = t / tiles_m * cut.tile_n, panel = j / kSplitPanel;
-          GemmSplitBlock block =
-              block_of(tile, a + i * g.a_row + pc * g.a_col, b + pc * g.b_row + (jc + j) * g.b_col,
-                       bias ? bias + jc + j : nullptr, c + i * g.c_row + jc + j);
+          const int64_t i = t % tiles_m * cut.tile_m, j = t / tiles_m * cut.tile_n;
+          GemmSplitBlock block = block_of(tile, a + i * g.a_row + pc * g.a_col, stretch.b + j * g.b_col,
+                                          bias ? bias + jc + j : nullptr, c + i * g.c_row + jc + j);
           block.m = std::min(cut.tile_m, g.m - i);
           block.n = std::min(cut.tile_n, nc - j);
           block.packed_b = packed;
-          block.first_panel = panel;
-          block.panels = panels;
+          block.first_panel = j / kSplitPanel;
+          block.panels = stretch.panels();
           block.fits_b = fits;
           block.accumulate = g.accumulate || pc > 0;
           block.last = pc + kc >= g.k;
+          if (own) {
+            split_panels(g, cut.parts, stretch, block.first_panel,
+                         block.first_panel + ceil_div(block.n, kSplitPanel));
+          }
           kernels.multiply[cut.parts - 1](block);
         }
       });
@@ -212,8 +231,8 @@ size_t gemm_split_packed_bytes(const GemmArgs& g) {
 }
 
 void gemm_split_pack(const GemmArgs& g, const float* b, void* packed) {
-  pack_b(g, split_parts(g.precision), b, g.n, g.k, 0, static_cast<uint16_t*>(packed),
-         reinterpret_cast<bool*>(static_cast<char*>(packed) + parts_bytes(g)));
+  bool* fits = reinterpret_cast<bool*>(static_cast<char*>(packed) + parts_bytes(g));
+  split_b(g, split_parts(g.precision), {b, g.k, g.n, static_cast<uint16_t*>(packed), fits}, 0);
 }
 
 // Tiles are whole in m, so that a thread meets the same columns of B in every product.

@@ -6,6 +6,7 @@
 
 #include "base/allocator.h"
 #include "base/parallel.h"
+#include "ops/gemm.h"
 
 namespace lamina {
 
@@ -201,6 +202,7 @@ void Plan::run(const std::vector<void*>& inputs, const std::vector<StoragePtr>& 
   }
   const DenormalGuard flush;
   const Written written{written_};
+  const ProductSequence sequence;
   run_launches(nullptr);
   for (const StoragePtr& s : outputs) s->version.store(1, std::memory_order_relaxed);
 }
