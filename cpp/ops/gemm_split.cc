@@ -75,6 +75,16 @@ struct Cut {
   }
 };
 
+// Lines written past the caches need not be read first: where C is written once, in one block of K, and
+// larger than what L2 and L3 keep for the next reader.
+bool writes_past_caches(const GemmArgs& g, const float* bias, const float* c) {
+  constexpr int64_t kBytes = 16 << 20, kLine = 64;
+  constexpr auto kItem = static_cast<int64_t>(sizeof(float));
+  return g.k <= gemm_split_kernels()->block_k && !g.accumulate && !bias && g.activation == Activation::none &&
+         g.m * g.n * kItem >= kBytes && g.c_row * kItem % kLine == 0 &&
+         reinterpret_cast<uintptr_t>(c) % kLine == 0;
+}
+
 GemmSplitBlock block_of(const GemmArgs& g, const float* a, const float* b, const float* bias, float* c) {
   return {.a = a,
           .b = b,
@@ -94,6 +104,7 @@ GemmSplitBlock block_of(const GemmArgs& g, const float* a, const float* b, const
           .c_row = g.c_row,
           .accumulate = g.accumulate,
           .last = true,
+          .past_caches = false,
           .activation = g.activation};
 }
 
@@ -153,6 +164,7 @@ void gemm_split_run(const GemmArgs& g, const float* a, const float* b, const flo
                     void* scratch) {
   const Cut cut(g);
   const GemmSplitKernels& kernels = *gemm_split_kernels();
+  const bool past_caches = writes_past_caches(g, bias, c);
   uint16_t* packed = static_cast<uint16_t*>(scratch);
   bool* fits = reinterpret_cast<bool*>(static_cast<char*>(scratch) + cut.packed_bytes);
   for (int64_t jc = 0; jc < g.n; jc += cut.block_n) {
@@ -176,6 +188,7 @@ void gemm_split_run(const GemmArgs& g, const float* a, const float* b, const flo
           block.first_panel = panel;
           block.panels = panels;
           block.fits_b = fits;
+          block.past_caches = past_caches;
           block.accumulate = g.accumulate || pc > 0;
           block.last = pc + kc >= g.k;
           kernels.multiply[cut.parts - 1](block);
