@@ -108,12 +108,24 @@ struct JobLayout {
   }
 };
 
+// Lines written past the caches need not be read first: where y is larger than what L2 and L3 keep for the
+// next reader, and every panel of filters fills its lines.
+bool writes_past_caches(const ConvJob& j, DType dtype, int64_t nr, Activation activation, const void* y) {
+  constexpr int64_t kBytes = 16 << 20, kLine = 64, kItem = sizeof(float);
+  const auto whole = [](int64_t elements) { return elements * kItem % kLine == 0; };
+  return dtype == DType::kFloat32 && (activation == Activation::none || activation == Activation::relu) &&
+         j.n * j.oh * j.ow * j.groups * j.fg * kItem >= kBytes && j.fg % nr == 0 && whole(nr) &&
+         whole(j.y_base) && whole(j.y_image) && whole(j.y_row) && whole(j.y_col) &&
+         reinterpret_cast<uintptr_t>(y) % kLine == 0;
+}
+
 template <class T>
 void run_job(const ConvJob& j, DType dtype, const T* source, const T* w, const T* bias, Activation activation,
              T* y, char* scratch) {
   const JobLayout layout(j, dtype);
   const Units& units = layout.units;
   const Panels& panels = layout.panels;
+  const bool past_caches = writes_past_caches(j, dtype, panels.nr, activation, y);
   int64_t* taps = reinterpret_cast<int64_t*>(scratch);
   T* packed = reinterpret_cast<T*>(scratch + layout.panels_at);
   fill_taps(j, taps);
@@ -167,7 +179,8 @@ void run_job(const ConvJob& j, DType dtype, const T* source, const T* w, const T
                       .y = y + f,
                       .n = static_cast<int>(std::min(panels.nr, j.fg - first)),
                       .stream = p == p0 && runs.count > 0 ? stream : 0,
-                      .activation = activation});
+                      .activation = activation,
+                      .past_caches = past_caches});
             }
           }
         });

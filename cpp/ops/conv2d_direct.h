@@ -76,6 +76,7 @@ struct ConvBlock {
   int n;                // filters in the panel, 1..nr
   int64_t stream;       // elements of the source to ask for beside each product, for the next pixels; or 0
   Activation activation;
+  bool past_caches;  // y, float32, is written past the caches: whole lines; activation none or relu
 };
 
 // Pixels that memory is asked for ahead; past the last one their offsets may be any inside of it.

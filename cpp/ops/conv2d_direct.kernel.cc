@@ -3,6 +3,7 @@
 #include "ops/conv2d_direct.h"
 
 #include "ops/activation.kernel.h"
+#include "simd/stream.h"
 #include "simd/vec.h"
 
 namespace lamina {
@@ -106,6 +107,21 @@ void pixel_tile(const ConvBlock& s, int64_t first, int count) {
       }
     }
   };
+  if constexpr (sizeof(T) == 4) {
+    if (s.past_caches) {
+      const auto stream_all = [&](auto f) __attribute__((always_inline)) {
+#pragma GCC unroll 14
+        for (int i = 0; i < MR; ++i) {
+          if (i + 1 == MR && count < MR) break;
+#pragma GCC unroll 2
+          for (int v = 0; v < NV; ++v)
+            stream(y + outs[i] + v * kLanes, activate<f.value>(acc[i][v] + add[v]));
+        }
+      };
+      return s.activation == Activation::relu ? stream_all(ActivationTag<Activation::relu>{})
+                                              : stream_all(ActivationTag<Activation::none>{});
+    }
+  }
   if (s.activation == Activation::relu) return store(ActivationTag<Activation::relu>{}, last);
   if (last == kLanes) {
     store(ActivationTag<Activation::none>{}, kLanes);
@@ -169,6 +185,7 @@ void block(const ConvBlock& s) {
     full_tile<T, NV>(s, i);
     i += kMost;
   }
+  if (s.past_caches) stream_fence();
 }
 
 template <class T, int NV>

@@ -87,6 +87,16 @@ struct Cut {
   }
 };
 
+// Lines written past the caches need not be read first: where C is written once, in one block of K, and
+// larger than what L2 and L3 keep for the next reader.
+bool writes_past_caches(const GemmArgs& g, const float* bias, const float* c) {
+  constexpr int64_t kBytes = 16 << 20, kLine = 64;
+  constexpr auto kItem = static_cast<int64_t>(sizeof(float));
+  return g.k <= gemm_split_kernels()->block_k && !g.accumulate && !bias && g.activation == Activation::none &&
+         g.m * g.n * kItem >= kBytes && g.c_row * kItem % kLine == 0 &&
+         reinterpret_cast<uintptr_t>(c) % kLine == 0;
+}
+
 GemmSplitBlock block_of(const GemmArgs& g, const float* a, const float* b, const float* bias, float* c) {
   return {.a = a,
           .b = b,
@@ -106,6 +116,7 @@ GemmSplitBlock block_of(const GemmArgs& g, const float* a, const float* b, const
           .c_row = g.c_row,
           .accumulate = g.accumulate,
           .last = true,
+          .past_caches = false,
           .activation = g.activation};
 }
 
@@ -173,6 +184,7 @@ void gemm_split_run(const GemmArgs& g, const float* a, const float* b, const flo
                     void* scratch) {
   const Cut cut(g);
   const GemmSplitKernels& kernels = *gemm_split_kernels();
+  const bool past_caches = writes_past_caches(g, bias, c);
   uint16_t* packed = static_cast<uint16_t*>(scratch);
   bool* fits = reinterpret_cast<bool*>(static_cast<char*>(scratch) + cut.packed_bytes);
   const int64_t tiles_m = ceil_div(g.m, cut.tile_m);
@@ -197,6 +209,7 @@ void gemm_split_run(const GemmArgs& g, const float* a, const float* b, const flo
           block.first_panel = j / kSplitPanel;
           block.panels = stretch.panels();
           block.fits_b = fits;
+          block.past_caches = past_caches;
           block.accumulate = g.accumulate || pc > 0;
           block.last = pc + kc >= g.k;
           if (own) {

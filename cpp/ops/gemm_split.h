@@ -79,6 +79,7 @@ struct GemmSplitBlock {
   int64_t m, n, k;
   int64_t a_row, a_col, b_row, b_col, c_row;
   bool accumulate, last;
+  bool past_caches;  // C is written once, in whole lines, and larger than the caches
   Activation activation;
 };
 

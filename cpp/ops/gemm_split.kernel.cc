@@ -48,6 +48,7 @@ void multiply(const GemmSplitBlock& g) {
   const TileScope scope;
   alignas(64) uint16_t panels[2][split_panel_size(P, kBlockK)];
   Side<Splitter<P>> side;
+  side.results.past_caches = g.past_caches;
   const int64_t panels_n = ceil_div(g.n, kPanel);
   const bool in_l2 = g.panels * split_panel_size(P, g.k) <= kElementsInL2;
   const auto begin_a = [&](int64_t pc, int64_t i, int turn) {
@@ -107,6 +108,7 @@ void multiply(const GemmSplitBlock& g) {
     }
   }
   side.results.finish();
+  if (g.past_caches) stream_fence();
 }
 
 template <int P>

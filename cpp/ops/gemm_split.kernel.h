@@ -7,6 +7,7 @@
 #pragma once
 
 #include "ops/gemm_split.h"
+#include "simd/stream.h"
 #include "simd/tiles.h"
 #include "simd/transpose.h"
 #include "simd/vec.h"
@@ -246,6 +247,8 @@ class Splitter {
 // A finished tile of C on its way from the tile registers to memory, a row at a time.
 class Results {
  public:
+  bool past_caches = false;  // rows of 32 are whole lines that nobody reads soon; not with `accumulate`
+
   // Row i of the tile goes to c + i * c_row or, where `rows` is given, to c + rows[i]; nowhere where that is
   // negative.
   float* begin(float* c, int64_t c_row, int64_t m, int64_t n, bool accumulate,
@@ -269,7 +272,10 @@ class Results {
       if (rows_ && rows_[row] < 0) continue;
       float* c = c_ + (rows_ ? rows_[row] : row * c_row_);
       const float* from = tiles_ + (row & 16) * 32 + (row & 15) * 16;
-      if (n_[1] == 16) {
+      if (n_[1] == 16 && past_caches) {
+        stream(c, VecF::load(from) * VecF(kScaleOut));
+        stream(c + 16, VecF::load(from + 256) * VecF(kScaleOut));
+      } else if (n_[1] == 16) {
         put(from, c, 16);
         put(from + 256, c + 16, 16);
       } else {

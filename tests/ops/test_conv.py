@@ -231,3 +231,19 @@ def test_infinity_at_the_border_meets_only_taps_inside(rng, stride):
     met[:2, :2] = True
     taps = np.array([[p >= 1 and q >= 1 for q in range(3)] for p in range(3)])
     assert (dx == ~met[None, :, :, None]).all() and (dw == ~taps[:, :, None, None]).all()
+
+
+@pytest.mark.parametrize(
+    ("channels", "kernel", "bias", "activation"),
+    [(32, 1, False, None), (64, 1, True, "relu"), (3, 3, False, None), (3, 3, True, "relu"), (3, 3, True, "tanh")],
+)
+def test_results_written_past_the_caches(rng, channels, kernel, bias, activation):
+    # 20 MB are; each image by itself is not.
+    x = rng.standard_normal((2, 200, 200, channels)).astype(np.float32)
+    w = rng.standard_normal((kernel, kernel, channels, 64)).astype(np.float32)
+    b = rng.standard_normal(64).astype(np.float32) if bias else None
+
+    def call(images):
+        return lm.ops.conv2d(images, w, b, padding="same", activation=activation).numpy()
+
+    np.testing.assert_array_equal(call(x), np.concatenate([call(x[:1]), call(x[1:])]))
