@@ -147,7 +147,18 @@ void binary_loop(const void* a_, int64_t a_step, const void* b_, int64_t b_step,
   const T *a = static_cast<const T*>(a_), *b = static_cast<const T*>(b_);
   Y* y = static_cast<Y*>(y_);
   if (a_step == 1 && b_step == 1) {
-    for (int64_t i = 0; i < n; ++i) y[i] = Op::apply(a[i], b[i]);
+    // Three streams: what comes a kilobyte later is asked for, a line of each at a time.
+    constexpr int64_t kLine = 64 / sizeof(T), kStrip = 4 * kLine, kAhead = 16 * kLine;
+    int64_t i = 0;
+    for (; i + kStrip <= n; i += kStrip) {
+      for (int64_t k = kAhead; k < kAhead + kStrip; k += kLine) {
+        __builtin_prefetch(a + i + k);
+        __builtin_prefetch(b + i + k);
+        __builtin_prefetch(y + i + k);
+      }
+      for (int64_t k = i; k < i + kStrip; ++k) y[k] = Op::apply(a[k], b[k]);
+    }
+    for (; i < n; ++i) y[i] = Op::apply(a[i], b[i]);
   } else if (a_step == 1 && b_step == 0) {
     const T b0 = *b;
     for (int64_t i = 0; i < n; ++i) y[i] = Op::apply(a[i], b0);

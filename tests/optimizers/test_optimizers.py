@@ -87,6 +87,20 @@ def test_decay_leaves_out_what_is_excluded():
         np.testing.assert_allclose(v.numpy(), start * factor, rtol=1e-6)
 
 
+def test_settings_and_variables_may_change_between_steps():
+    one, v, other = lm.ops.ones((1,)), lm.Variable([1.0]), lm.Variable([1.0])
+    optimizer = optimizers.SGD(0.5)
+    optimizer.apply([one], [v])
+    optimizer.weight_decay = 0.5
+    optimizer.apply([one], [other])
+    assert (v.numpy()[0], other.numpy()[0]) == (0.5, 0.25)
+    optimizer.clipvalue = 0.25
+    optimizer.apply([one, one], [other, v])
+    assert (v.numpy()[0], other.numpy()[0]) == (0.25, 0.0625)
+    optimizer.apply([lm.convert_to_tensor(np.zeros(1))], [v])  # a gradient of another dtype
+    assert v.numpy()[0] == 0.1875
+
+
 def test_state_goes_on_after_it_is_copied():
     first, second = optimizers.Adam(0.1), optimizers.Adam(0.1)
     a, b = variables(), variables()
