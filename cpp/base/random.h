@@ -62,17 +62,20 @@ static inline uint64_t uniform_below(uint64_t bits, uint64_t range) {
   return static_cast<uint64_t>(Wide{bits} * range >> 64);
 }
 
-// log(u) for u in (0, 1], relative error below 1e-15. With u = m 2^e, m in [sqrt(1/2), sqrt(2)):
+// log(u) for normal u in (0, 1], relative error below 1e-15. With u = m 2^e, m in [sqrt(1/2), sqrt(2)):
 // log u = e log 2 + 2 atanh((m - 1) / (m + 1)), by the odd series of atanh.
 static inline double log_unit(double u) {
   const uint64_t bits = std::bit_cast<uint64_t>(u);
-  // The threshold on the mantissa bits is sqrt(2): above it the exponent goes up by one and m is halved.
-  const uint64_t up = (bits & 0xFFFFFFFFFFFFFu) >= 0x6A09E667F3BCDu;
-  const double e = static_cast<double>(static_cast<int64_t>((bits >> 52) + up) - 1023);
+  // The threshold on the mantissa bits is sqrt(2): adding what it lacks to 2^52 carries into the exponent.
+  const uint64_t up = ((bits & 0xFFFFFFFFFFFFFu) + (0x10000000000000u - 0x6A09E667F3BCDu)) >> 52;
+  // 2^52 + n is n in the low bits of a double, for n below 2^52.
+  const double e = std::bit_cast<double>(((bits >> 52) + up) | 0x4330000000000000u) - (0x1p52 + 1023);
   const double m = std::bit_cast<double>((bits & 0xFFFFFFFFFFFFFu) | (0x3FFu - up) << 52);
   const double s = (m - 1) / (m + 1), t = s * s;
+  constexpr double kOdd[] = {1.0 / 21, 1.0 / 19, 1.0 / 17, 1.0 / 15, 1.0 / 13,
+                             1.0 / 11, 1.0 / 9,  1.0 / 7,  1.0 / 5,  1.0 / 3};
   double p = 1.0 / 23;
-  for (int k = 21; k >= 3; k -= 2) p = p * t + 1.0 / k;
+  for (double c : kOdd) p = p * t + c;
   return e * 0.69314718055994530942 + 2 * (s + s * t * p);
 }
 
@@ -81,32 +84,49 @@ struct NormalPair {
 };
 
 // Two independent standard normals (Box and Muller, 1958): sqrt(-2 log u1) (cos, sin)(2 pi u2), u1 in (0, 1],
-// u2 in [0, 1). Uses + - * / and sqrt only, so that without contraction the bits are those of any IEEE
-// machine.
+// u2 in [0, 1). Uses + - * / and sqrt and operations on bits only: without contraction the bits are those of
+// any IEEE machine, and a loop over it becomes one over vectors.
 static inline NormalPair box_muller(double u1, double u2) {
   const double radius = std::sqrt(-2 * log_unit(u1));
-  const int quarter = static_cast<int>(4 * u2 + 0.5);            // nearest multiple of a quarter turn
-  const double x = (u2 - 0.25 * quarter) * 6.28318530717958648;  // [-pi/4, pi/4]
+  const double shifted = 4 * u2 + 0x1p52;  // the nearest multiple of a quarter turn, in the low bits
+  const uint64_t quarter = std::bit_cast<uint64_t>(shifted);
+  const double x = (u2 - 0.25 * (shifted - 0x1p52)) * 6.28318530717958648;  // [-pi/4, pi/4]
   const double t = x * x;
-  double s = 1, c = 1;  // Taylor, nested: 1 - t/(2*3) (1 - t/(4*5) (...)) and 1 - t/(1*2) (1 - t/(3*4) (...))
-  for (int k = 16; k >= 2; k -= 2) {
-    s = 1 - s * t / (k * (k + 1));
-    c = 1 - c * t / (k * (k - 1));
+  // Taylor, nested: 1 - t/(2*3) (1 - t/(4*5) (...)) and 1 - t/(1*2) (1 - t/(3*4) (...)), k from 16 down.
+  constexpr double kSin[] = {1.0 / (16 * 17), 1.0 / (14 * 15), 1.0 / (12 * 13), 1.0 / (10 * 11),
+                             1.0 / (8 * 9),   1.0 / (6 * 7),   1.0 / (4 * 5),   1.0 / (2 * 3)};
+  constexpr double kCos[] = {1.0 / (16 * 15), 1.0 / (14 * 13), 1.0 / (12 * 11), 1.0 / (10 * 9),
+                             1.0 / (8 * 7),   1.0 / (6 * 5),   1.0 / (4 * 3),   1.0 / (2 * 1)};
+  double s = 1, c = 1;
+  for (int k = 0; k < 8; ++k) {
+    s = 1 - s * (t * kSin[k]);
+    c = 1 - c * (t * kCos[k]);
   }
   s *= x;
-  const double cos_turn = quarter & 1 ? -s : c, sin_turn = quarter & 1 ? c : s;
-  const double sign = quarter & 2 ? -radius : radius;
-  return {sign * cos_turn, sign * sin_turn};
+  // A quarter turn: (c, s) to (-s, c); half of one changes both signs.
+  const uint64_t odd = -(quarter & 1), half = (quarter & 2) << 62;
+  const uint64_t sine = std::bit_cast<uint64_t>(s), cosine = std::bit_cast<uint64_t>(c);
+  const uint64_t minus_sine = sine ^ uint64_t { 1 } << 63;
+  const double z0 = std::bit_cast<double>(((minus_sine & odd) | (cosine & ~odd)) ^ half);
+  const double z1 = std::bit_cast<double>(((cosine & odd) | (sine & ~odd)) ^ half);
+  return {radius * z0, radius * z1};
 }
 
-// Two float32 normals from two words. (a + 1/2) 2^-32 never is 0 or 1: |z| <= 6.77.
-static inline NormalPair normal_pair(uint32_t a, uint32_t b) {
-  return box_muller((a + 0.5) * 0x1p-32, b * 0x1p-32);
+// Box and Muller's two numbers of two float32 normals from two words: (a + 1/2) 2^-32 never is 0 or 1, |z|
+// <= 6.77.
+static inline void normal_uniforms(uint32_t a, uint32_t b, double* u1, double* u2) {
+  *u1 = (a + 0.5) * 0x1p-32, *u2 = b * 0x1p-32;
+}
+// Of two float64 normals from two 64-bit draws: |z| <= 8.58.
+static inline void normal_uniforms(uint64_t a, uint64_t b, double* u1, double* u2) {
+  *u1 = 1 - uniform_double(a), *u2 = uniform_double(b);
 }
 
-// Two float64 normals from two 64-bit draws: |z| <= 8.58.
-static inline NormalPair normal_pair(uint64_t a, uint64_t b) {
-  return box_muller(1 - uniform_double(a), uniform_double(b));
+template <class Word>
+static inline NormalPair normal_pair(Word a, Word b) {
+  double u1, u2;
+  normal_uniforms(a, b, &u1, &u2);
+  return box_muller(u1, u2);
 }
 
 }  // namespace lamina

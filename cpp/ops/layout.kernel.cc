@@ -1,6 +1,5 @@
 // Transposed copies by tiles in registers, conversions of half-precision types, selection.
 #include "ops/layout_kernels.h"
-
 #include "simd/transpose.h"
 
 namespace lamina {
@@ -87,7 +86,8 @@ void bf16_of_f32(const void* x_, void* y_, int64_t n) {
   const float* x = static_cast<const float*>(x_);
   uint16_t* y = static_cast<uint16_t*>(y_);
   along<float>(
-      n, [=](int64_t i, int k) __attribute__((always_inline)) { store_bf16(y + i, VecF::load(x + i, k), k); });
+      n, [=](int64_t i, int k)
+             __attribute__((always_inline)) { store_bf16(y + i, VecF::load(x + i, k), k); });
 }
 void f32_of_bf16(const void* x_, void* y_, int64_t n) {
   const uint16_t* x = static_cast<const uint16_t*>(x_);

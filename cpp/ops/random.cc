@@ -41,6 +41,8 @@ void each_philox(int64_t size, double cost, F f) {
   });
 }
 
+constexpr int kNormalBlocks = 16;  // Philox blocks whose normals are made together
+
 // Elements in one Philox block.
 template <class T>
 constexpr int kPer = 16 / static_cast<int>(sizeof(T));
@@ -92,18 +94,48 @@ double retry_truncated(const Source& source, int64_t e) {
   return 0;  // 256 misses in a row: below 10^-340
 }
 
+// The standard normals of `count` Philox blocks from `first` on: all draws, then all normals, in loops of
+// their own, which compilers turn into vectors of the baseline's width.
+template <class T>
+void normals(const Source& source, int64_t first, int count, double* z) {
+  constexpr int kPairs = kNormalBlocks * kPer<T> / 2;
+  double u1[kPairs], u2[kPairs];
+  for (int i = 0; i < count; ++i) {
+    const Bits128 bits = source.block(first + i);
+    for (int k = 0; k < kPer<T> / 2; ++k) {
+      const int at = i * (kPer<T> / 2) + k;
+      if constexpr (sizeof(T) == 4) {
+        normal_uniforms(bits.word[2 * k], bits.word[2 * k + 1], &u1[at], &u2[at]);
+      } else {
+        normal_uniforms(bits64(bits, 0), bits64(bits, 1), &u1[at], &u2[at]);
+      }
+    }
+  }
+  const int pairs = count * (kPer<T> / 2);
+  for (int i = 0; i < pairs; ++i) {
+    const NormalPair p = box_muller(u1[i], u2[i]);
+    z[2 * i] = p.z0, z[2 * i + 1] = p.z1;
+  }
+}
+
 template <class T, bool kTruncated>
 Status run_normal(const RandomArgs& args, Buffers buffers) {
   const Source source(buffers.at<const int64_t>(0));
   T* y = buffers.at<T>(1);
-  each_philox<kPer<T>>(args.size, 80, [&](int64_t i, int64_t at, int n) {
-    double z[kPer<T>];
-    normals<T>(source.block(i), z);
-    for (int k = 0; k < n; ++k) {
-      if (kTruncated && std::abs(z[k]) > 2) z[k] = retry_truncated<T>(source, at + k);
-      y[at + k] = static_cast<T>(args.a + args.b * z[k]);
-    }
-  });
+  constexpr int64_t kElements = kNormalBlocks * kPer<T>;
+  parallel_for((args.size + kElements - 1) / kElements, grain_for(20 * kElements),
+               [&](int64_t begin, int64_t end) {
+                 double z[kElements];
+                 for (int64_t item = begin; item < end; ++item) {
+                   const int64_t at = item * kElements, n = std::min(kElements, args.size - at);
+                   const int count = static_cast<int>((n + kPer<T> - 1) / kPer<T>);
+                   normals<T>(source, item * kNormalBlocks, count, z);
+                   for (int64_t k = 0; k < n; ++k) {
+                     if (kTruncated && std::abs(z[k]) > 2) z[k] = retry_truncated<T>(source, at + k);
+                     y[at + k] = static_cast<T>(args.a + args.b * z[k]);
+                   }
+                 }
+               });
   return {};
 }
 

@@ -9,7 +9,7 @@ from .layer import Layer
 
 
 class _Merge(Layer):
-    most = None  # inputs, where there is a limit
+    most: int | None = None  # inputs, where there is a limit
 
     def __call__(self, inputs, **kwargs):
         if not isinstance(inputs, (list, tuple)) or len(inputs) < 2 or len(inputs) > (self.most or len(inputs)):

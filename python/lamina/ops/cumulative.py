@@ -68,11 +68,10 @@ def diff(a, n=1, axis=-1):
     if x.ndim == 0:
         raise ValueError("[diff] needs at least one axis. Received: a.shape=().")
     in_range("diff", (axis,), x.ndim)
-    before = (slice(None),) * (axis % x.ndim)
-    size = x.shape[axis]
+    whole, size = (slice(None),) * (axis % x.ndim), x.shape[axis]
+    later, earlier = (*whole, slice(1, None)), (*whole, slice(None, -1))
     for _ in range(times if size is None else min(times, size)):
-        step = not_equal if x.dtype == "bool" else subtract
-        x = step(x[(*before, slice(1, None))], x[(*before, slice(None, -1))])
+        x = not_equal(x[later], x[earlier]) if x.dtype == "bool" else subtract(x[later], x[earlier])
     return x
 
 
