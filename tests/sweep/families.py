@@ -4,7 +4,7 @@ import zlib
 
 import numpy as np
 
-from . import linear, pointwise, rowwise, rules
+from . import linear, pointwise, rowwise, rules, sequences
 
 FAMILIES = {
     "matmul": linear.matmul,
@@ -17,6 +17,7 @@ FAMILIES = {
     "softmax": rowwise.softmax,
     "reduce": rowwise.reduce,
     "order": rowwise.order,
+    "ctc": sequences.ctc,
     "unary": pointwise.unary,
     "binary": pointwise.binary,
     "move": pointwise.move,
