@@ -194,9 +194,9 @@ std::pair<Tensor, Tensor> ctc_loss(const Tensor& target_in, const Tensor& output
   Tensor loss = make({B}), dx = gradient ? make(output_in.shape()) : make({0});
   if (loss.is_symbolic() || B == 0) return {loss, dx};
   constexpr int64_t kMost = std::numeric_limits<int32_t>::max() - 2 * kCtcPad;
-  check(std::max({B, T, C, L}) <= kMost, kOp,
-        "takes sizes below 2^31. Received: target.shape=", target_in.shape(),
-        ", output.shape=", output_in.shape(), ".");
+  check(std::max({B, T, C, L}) <= kMost && static_cast<double>(T) * static_cast<double>(L) < 0x1p52, kOp,
+        "takes sizes below 2^31, and fewer than 2^52 frames times labels. Received: target.shape=",
+        target_in.shape(), ", output.shape=", output_in.shape(), ".");
   const Tensor target = contiguous(target_in), output = contiguous(output_in),
                target_length = contiguous(target_length_in), output_length = contiguous(output_length_in);
   CtcArgs a{};
@@ -206,13 +206,10 @@ std::pair<Tensor, Tensor> ctc_loss(const Tensor& target_in, const Tensor& output
   a.B = B, a.T = T, a.C = C, a.L = L, a.width = round_up(L + 1, kCtcPad);
   CtcSample counted{};
   a.sample_bytes = place(a, nullptr, counted);
-  size_t bytes = 0;
-  check(!__builtin_mul_overflow(a.sample_bytes, static_cast<size_t>(a.tasks()), &bytes), kOp,
-        "needs more memory than there are addresses. Received: target.shape=", target.shape(),
-        ", output.shape=", output.shape(), ".");
   const double sums = static_cast<double>(B * T) * static_cast<double>(2 * L + 1) * (gradient ? 2 : 1);
   launch<run_ctc_loss>(kOp, a, {&target, &output, &target_length, &output_length}, {&loss, &dx},
-                       a.index_bytes() + bytes, {.flops = kFlopsOfSum * sums});
+                       a.index_bytes() + static_cast<size_t>(a.tasks()) * a.sample_bytes,
+                       {.flops = kFlopsOfSum * sums});
   return {loss, dx};
 }
 

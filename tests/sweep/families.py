@@ -19,6 +19,7 @@ FAMILIES = {
     "order": rowwise.order,
     "recurrent": sequences.recurrent,
     "embedding": sequences.embedding,
+    "ctc": sequences.ctc,
     "unary": pointwise.unary,
     "binary": pointwise.binary,
     "move": pointwise.move,
