@@ -161,7 +161,7 @@ void bind_ops(py::module_& m) {
         py::arg("slots"), py::arg("learning_rate"), py::arg("iterations"), py::arg("settings"),
         py::arg("weight_decay") = std::vector<double>(), py::arg("accumulators") = std::vector<Tensor>(),
         py::arg("averages") = std::vector<Tensor>(), py::arg("state") = std::vector<Tensor>(),
-        py::arg("ids") = std::map<int64_t, Tensor>());
+        py::arg("ids") = std::vector<std::optional<Tensor>>());
 }
 
 }  // namespace lamina

@@ -43,6 +43,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -94,14 +95,14 @@ struct OptimizerKernels {
 // and dtype (the latter two may be empty), and so does each list in `slots`: sgd m; rmsprop v m a;
 // adagrad v; adadelta v x; adam m v x; adamax m u; nadam m v; lion m; ftrl n z; lamb m v, where m, a and x of
 // sgd, rmsprop and adam may be empty; adafactor v, and r and c of factored.h. state: nadam's U, else empty.
-// weight_decay holds one value per parameter, or is empty. ids: {parameter's number: its ids}. learning_rate:
-// one float. iterations: one int64. settings: those of UpdateArgs that the rule reads, besides clipping and
-// the like, which are 0 where not given.
+// weight_decay holds one value per parameter, or is empty. ids: one for each parameter, none where its
+// gradient is no rows; or empty. learning_rate: one float. iterations: one int64. settings: those of
+// UpdateArgs that the rule reads, besides clipping and the like, which are 0 where not given.
 void optimizer_step(const std::string& rule, const std::vector<Tensor>& parameters,
                     const std::vector<Tensor>& gradients, const std::vector<std::vector<Tensor>>& slots,
                     const Tensor& learning_rate, const Tensor& iterations,
                     const std::map<std::string, double>& settings, const std::vector<double>& weight_decay,
                     const std::vector<Tensor>& accumulators, const std::vector<Tensor>& averages,
-                    const std::vector<Tensor>& state, const std::map<int64_t, Tensor>& ids);
+                    const std::vector<Tensor>& state, const std::vector<std::optional<Tensor>>& ids);
 
 }  // namespace lamina

@@ -62,13 +62,15 @@ void optimizer_step(const std::string& name, const Tensors& parameters, const Te
                     const std::vector<Tensors>& slots, const Tensor& learning_rate, const Tensor& iterations,
                     const std::map<std::string, double>& settings, const std::vector<double>& weight_decay,
                     const Tensors& accumulators, const Tensors& averages, const Tensors& state,
-                    const std::map<int64_t, Tensor>& ids) {
+                    const std::vector<std::optional<Tensor>>& ids) {
   const Rule& rule = optimizer_rule(name);
   const char* op = rule.name;
   const size_t n = parameters.size();
-  check(gradients.size() == n && (weight_decay.empty() || weight_decay.size() == n), op,
-        "needs one gradient (and weight decay) per parameter. Received: ", n, " parameters, ",
-        gradients.size(), " gradients, ", weight_decay.size(), " weight decays.");
+  check(gradients.size() == n && (weight_decay.empty() || weight_decay.size() == n) &&
+            (ids.empty() || ids.size() == n),
+        op, "needs one gradient (and weight decay, and list of ids) per parameter. Received: ", n,
+        " parameters, ", gradients.size(), " gradients, ", weight_decay.size(), " weight decays, ",
+        ids.size(), " lists of ids.");
   check(is_float(learning_rate), op,
         "learning_rate must be one float32 or float64. Received: shape=", learning_rate.shape(), " ",
         learning_rate.dtype(), ".");
@@ -111,8 +113,7 @@ void optimizer_step(const std::string& name, const Tensors& parameters, const Te
   for (size_t i = 0; i < n; ++i) {
     const Tensor& p = parameters[i];
     check_computes(op, p.dtype());
-    const auto id = ids.find(static_cast<int64_t>(i));
-    const Tensor* named = id == ids.end() ? nullptr : &id->second;
+    const Tensor* named = ids.empty() || !ids[i] ? nullptr : &*ids[i];
     if (named) {
       check_indices(op, *named);
       check(p.rank() == 2, op, "only a matrix has rows. Received: number ", i, " with shape=", p.shape(),

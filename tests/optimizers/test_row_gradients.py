@@ -190,4 +190,4 @@ def test_core_errors():
         (p, core(2, 3), {"averages": [p]}, r"\[sgd\] rows of a gradient are neither gathered nor averaged"),
     ]:
         with pytest.raises(ValueError, match=message):
-            _core.optimizer_step("sgd", [parameter], [gradient], [], lr, it, {}, ids={0: ids}, **more)
+            _core.optimizer_step("sgd", [parameter], [gradient], [], lr, it, {}, ids=[ids], **more)

@@ -226,7 +226,8 @@ class Optimizer(Rate):
         with labelled(self.name):
             self._follow_schedule()
             if self.rule:
-                self._run_rule(cores, group, {i: g.ids for i, g in rows.items()})
+                ids = [rows[i].ids if i in rows else None for i in range(len(cores))] if rows else []
+                self._run_rule(cores, group, ids)
             else:
                 self.update(group.parameters, cores, group.slots, group.decay)
             for v in group.constrained:
