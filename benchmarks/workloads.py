@@ -13,8 +13,8 @@ import numpy as np
 #           through a 1 x 1 conv_norm without relu where the stride is not 1 (He et al. 2015, arXiv:1512.03385)
 #         | ("lstm", units) | ("gru", units): over [steps, features], the last output
 #         | ("tokens", ids, width): vectors of ids [steps] and of their positions, added
-#         | ("block", width, heads, units, causal): attention and a tanh-GELU network, each normalised first and added to its
-#           input | ("norm",): of layers | ("mean_steps",) | ("head", units): dense without bias
+#         | ("block", width, heads, units, causal): attention and a tanh-GELU network, each normalised first and added
+#           to its input | ("norm",): of layers | ("mean_steps",) | ("head", units): dense without bias
 # loss:   "binary" and "sparse" take logits; "mse" has the input as its target
 # steps:  of one epoch of kind "fit": 50-500 ms of work, a multiple of STEPS_PER_EXECUTION; of long steps two
 # rate:   None for LEARNING_RATE's: of the optimizer

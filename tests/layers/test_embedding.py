@@ -74,7 +74,7 @@ IDS, CLASSES = np.random.default_rng(0).integers(0, 20, (24, 5)), np.random.defa
 
 @pytest.mark.parametrize("make", [lambda: lm.optimizers.AdamW(0.1), lambda: lm.optimizers.SGD(0.5), lm.optimizers.Lamb])
 def test_rows_in_fit(make, tmp_path):
-    """Captured as eager; ids 20 to 49 come in no batch, 0 is masked; a loaded model goes on as the one that was saved."""
+    """Captured as eager; ids 20 to 49 come in no batch, 0 is masked; a loaded model goes on as the saved one."""
     models = [text_model(True, eager, make()) for eager in (False, True)]
     start = models[0].get_weights()[0]
     for model in models:
