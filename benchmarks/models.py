@@ -50,7 +50,7 @@ def parts(name):
         "mse": lm.losses.MeanSquaredError,
     }[net.loss]()
     make_optimizer = {"adam": lm.optimizers.Adam, "sgd": lm.optimizers.SGD}[net.optimizer]
-    return build(name), loss_function, make_optimizer(learning_rate=workloads.LEARNING_RATE[net.optimizer])
+    return build(name), loss_function, make_optimizer(learning_rate=workloads.learning_rate(net))
 
 
 def trainer(name, variant="eager"):

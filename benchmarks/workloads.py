@@ -13,11 +13,12 @@ import numpy as np
 #           through a 1 x 1 conv_norm without relu where the stride is not 1 (He et al. 2015, arXiv:1512.03385)
 #         | ("lstm", units) | ("gru", units): over [steps, features], the last output
 #         | ("tokens", ids, width): vectors of ids [steps] and of their positions, added
-#         | ("block", width, heads, units, causal): attention and a tanh-GELU network, each normalised first and added to its
-#           input | ("norm",): of layers | ("mean_steps",) | ("head", units): dense without bias
+#         | ("block", width, heads, units, causal): attention and a tanh-GELU network, each normalised first and added
+#           to its input | ("norm",): of layers | ("mean_steps",) | ("head", units): dense without bias
 # loss:   "binary" and "sparse" take logits; "mse" has the input as its target
 # steps:  of one epoch of kind "fit": 50-500 ms of work, a multiple of STEPS_PER_EXECUTION; of long steps two
-Net = namedtuple("Net", "batch input layers loss optimizer steps", defaults=[32])
+# rate:   None for LEARNING_RATE's: of the optimizer
+Net = namedtuple("Net", "batch input layers loss optimizer steps rate", defaults=[32, None])
 
 NETS = {
     "simplenet": Net(
@@ -78,6 +79,7 @@ NETS = {
         loss="sparse",
         optimizer="adam",
         steps=2,
+        rate=1e-4,  # a block's sums are not normalised at the end: with 1e-3 the first steps go up
     ),
     "gpt": Net(
         batch=32,
@@ -196,6 +198,10 @@ BETWEEN = {
 }
 ADAM = [(1, 300_000), (300, 1000)]
 EMBEDDING = [(rows, 64, optimizer) for optimizer in ("adam", "sgd") for rows in (5_000, 500_000)]  # rows, width
+
+
+def learning_rate(net):
+    return net.rate or LEARNING_RATE[net.optimizer]
 
 
 def takes_ids(net):

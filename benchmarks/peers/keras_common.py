@@ -33,7 +33,7 @@ def parts(name):
         "mse": keras.losses.MeanSquaredError,
     }[net.loss]()
     make_optimizer = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}[net.optimizer]
-    optimizer = make_optimizer(learning_rate=workloads.LEARNING_RATE[net.optimizer])
+    optimizer = make_optimizer(learning_rate=workloads.learning_rate(net))
     optimizer.build(model.trainable_variables)
     return model, loss_function, optimizer
 

@@ -150,7 +150,7 @@ def learner(name, variant="eager", accuracy=False):
     loss_function = {"binary": nn.BCEWithLogitsLoss, "sparse": nn.CrossEntropyLoss, "mse": nn.MSELoss}[net.loss]()
     make_optimizer = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[net.optimizer]
     fused = {"fused": True} if "fused" in options else {}
-    optimizer = make_optimizer(model.parameters(), lr=workloads.LEARNING_RATE[net.optimizer], **fused)
+    optimizer = make_optimizer(model.parameters(), lr=workloads.learning_rate(net), **fused)
 
     def forward(x, y):
         logits = model(x)

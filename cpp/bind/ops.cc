@@ -171,7 +171,7 @@ void bind_ops(py::module_& m) {
         py::arg("weight_decay") = std::vector<double>(), py::arg("accumulators") = std::vector<Tensor>(),
         py::arg("averages") = std::vector<Tensor>(), py::arg("state") = std::vector<Tensor>());
   m.def("optimizer_step", &optimizer_step, py::arg("group"), py::arg("gradients"),
-        py::arg("ids") = std::map<int64_t, Tensor>());
+        py::arg("ids") = std::vector<std::optional<Tensor>>());
 }
 
 }  // namespace lamina

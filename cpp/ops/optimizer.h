@@ -37,8 +37,8 @@
 //
 // A gradient may be rows of a matrix parameter: with integers `ids` of any shape, (*ids.shape, width), the
 // rows of equal ids adding up in their order. The step, its norms, means and decay are then those of a
-// parameter that has the named rows alone, each once: all others keep their values and slots. No
-// accumulators or averages then.
+// parameter that has the named rows alone, each once: all others keep their values and slots, and a factored
+// v is not written. No accumulators or averages then.
 #pragma once
 
 #include <cstdint>

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,9 +41,9 @@ ParameterGroup parameter_group(const std::string& rule, const std::vector<Tensor
 // The index of the first gradient whose shape or dtype is not its parameter's, or -1.
 int64_t first_unlike(const ParameterGroup& group, const std::vector<const Tensor*>& gradients);
 
-// One step. gradients: one for each parameter, of its shape and dtype, or where `ids` has the parameter's
-// number rows of it, (*ids.shape, width).
+// One step. gradients: one for each parameter, of its shape and dtype, or where `ids` (empty, or one a
+// parameter) names rows of it, (*ids.shape, width).
 void optimizer_step(const ParameterGroup& group, const std::vector<const Tensor*>& gradients,
-                    const std::map<int64_t, Tensor>& ids = {});
+                    const std::vector<std::optional<Tensor>>& ids = {});
 
 }  // namespace lamina

@@ -195,7 +195,7 @@ void run(const ParameterGroup& group, const std::vector<const Tensor*>& gradient
 }  // namespace
 
 void optimizer_step(const ParameterGroup& group, const std::vector<const Tensor*>& gradients,
-                    const std::map<int64_t, Tensor>& ids) {
+                    const std::vector<std::optional<Tensor>>& ids) {
   if (ids.empty()) {
     if (const int64_t unlike = first_unlike(group, gradients); unlike >= 0) {
       const auto i = static_cast<size_t>(unlike);
@@ -203,9 +203,9 @@ void optimizer_step(const ParameterGroup& group, const std::vector<const Tensor*
     }
     return run(group, gradients, {}, group.args, group.scratch_bytes, group.hints);
   }
-  check(gradients.size() == group.count, group.op,
-        "needs one gradient per parameter. Received: ", group.count, " parameters, ", gradients.size(),
-        " gradients.");
+  check(gradients.size() == group.count && ids.size() == group.count, group.op,
+        "needs one gradient and list of ids per parameter. Received: ", group.count, " parameters, ",
+        gradients.size(), " gradients, ", ids.size(), " lists of ids.");
   std::vector<std::max_align_t> block = group.args;
   StepArgs& args = args_of(block);
   check(!args.gathers && !args.averages, group.op,
@@ -213,12 +213,11 @@ void optimizer_step(const ParameterGroup& group, const std::vector<const Tensor*
   std::vector<const Tensor*> lists;
   for (size_t i = 0; i < group.count; ++i) {
     const Tensor& p = group.parameter(i);
-    const auto found = ids.find(static_cast<int64_t>(i));
-    if (found == ids.end()) {
+    if (!ids[i]) {
       check_matches(group.op, "gradient", *gradients[i], p.shape(), p, i);
       continue;
     }
-    const Tensor& named = found->second;
+    const Tensor& named = *ids[i];
     check_indices(group.op, named);
     check(p.rank() == 2, group.op, "only a matrix has rows. Received: number ", i, " with shape=", p.shape(),
           ".");

@@ -13,6 +13,7 @@ OWN = {  # Lamina's own, or wider than Keras' on purpose
     *[f"layers.{n}{r}D.pool_size" for n in ("AveragePooling", "AvgPool") for r in (1, 2, 3)],  # Keras asks for it
     "layers.Layer.input_shape",
     "layers.Layer.input_dim",
+    "layers.Embedding.sparse_gradient",
     *[f"optimizers.{n}.name" for n in ("SGD", "Adam", "AdamW")],  # Keras: None, which gives the same
     "ops.where.x1",  # Keras: None gives the indices of true elements
     "ops.where.x2",

@@ -57,3 +57,45 @@ def test_bad_sizes(sizes):
 def test_ids_outside_the_table():
     with pytest.raises(ValueError, match=r"\[words\] .*index is out of range.*value=9"):
         layers.Embedding(4, 2, name="words")(np.array([[1, 9]]))
+
+
+def text_model(sparse_gradient, eager, optimizer):
+    lm.utils.set_random_seed(4)
+    embedding = layers.Embedding(50, 6, mask_zero=True, sparse_gradient=sparse_gradient)
+    model = lm.Sequential([embedding, layers.GlobalAveragePooling1D(), layers.Dense(3)])
+    loss = lm.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer, loss, run_eagerly=eager)
+    model(IDS)
+    return model
+
+
+IDS, CLASSES = np.random.default_rng(0).integers(0, 20, (24, 5)), np.random.default_rng(1).integers(0, 3, 24)
+
+
+@pytest.mark.parametrize("make", [lambda: lm.optimizers.AdamW(0.1), lambda: lm.optimizers.SGD(0.5), lm.optimizers.Lamb])
+def test_rows_in_fit(make, tmp_path):
+    """Captured as eager; ids 20 to 49 come in no batch, 0 is masked; a loaded model goes on as the saved one."""
+    models = [text_model(True, eager, make()) for eager in (False, True)]
+    start = models[0].get_weights()[0]
+    for model in models:
+        lm.utils.set_random_seed(5)  # of the order of samples
+        model.fit(IDS, CLASSES, batch_size=8, epochs=3, verbose=0)
+    captured, eager = (model.get_weights() for model in models)
+    for a, b in zip(captured, eager):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(captured[0][20:], start[20:])
+    assert (captured[0][1:20] != start[1:20]).any(axis=1).all()
+    models[0].save(tmp_path / "model.safetensors")
+    again = lm.models.load_model(tmp_path / "model.safetensors")
+    assert again.layers[0].embeddings.sparse_gradient
+    for model in (models[0], again):
+        model.fit(IDS, CLASSES, batch_size=8, epochs=1, shuffle=False, verbose=0)
+    for a, b in zip(models[0].get_weights(), again.get_weights()):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_rules_that_move_every_row_do_so_by_default():
+    model = text_model(False, False, lm.optimizers.AdamW(0.1, weight_decay=0.1))
+    start = model.get_weights()[0]
+    model.fit(IDS, CLASSES, batch_size=8, epochs=1, verbose=0)
+    np.testing.assert_allclose(model.get_weights()[0][20:], start[20:] * 0.99**3, rtol=1e-5)

@@ -62,9 +62,7 @@ def encoder(w, x, seen, first, activation):
 
 
 def decoder(w, x, source, seen, source_seen, first, activation):
-    x = around(
-        w, "self_attention_layer_norm", x, lambda x: attention(w, "self_attention", x, x, seen)[0], first
-    )
+    x = around(w, "self_attention_layer_norm", x, lambda x: attention(w, "self_attention", x, x, seen)[0], first)
     if source is not None:
         x = around(
             w,

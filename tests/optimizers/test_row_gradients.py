@@ -191,4 +191,4 @@ def test_core_errors():
     ]:
         with pytest.raises(ValueError, match=message):
             group = _core.parameter_group("sgd", [parameter], [], lr, it, {}, **more)
-            _core.optimizer_step(group, [gradient], {0: ids})
+            _core.optimizer_step(group, [gradient], [ids])

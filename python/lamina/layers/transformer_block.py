@@ -111,8 +111,8 @@ class TransformerEncoder(_TransformerBlock):
         >>> lm.layers.TransformerEncoder(intermediate_dim=64, num_heads=8)(lm.ops.ones((2, 10, 32))).shape
         (2, 10, 32)
 
-    Reference: A. Vaswani et al., "Attention Is All You Need", 2017, arXiv:1706.03762; with `normalize_first`: R. Xiong et
-    al., "On Layer Normalization in the Transformer Architecture", 2020, arXiv:2002.04745.
+    Reference: A. Vaswani et al., "Attention Is All You Need", 2017, arXiv:1706.03762; with `normalize_first`: R. Xiong
+    et al., "On Layer Normalization in the Transformer Architecture", 2020, arXiv:2002.04745.
     """
 
     def build(self, input_shape):
@@ -190,8 +190,8 @@ class TransformerDecoder(_TransformerBlock):
         >>> block(lm.ops.ones((2, 10, 32)), lm.ops.ones((2, 7, 32))).shape
         (2, 10, 32)
 
-    Reference: A. Vaswani et al., "Attention Is All You Need", 2017, arXiv:1706.03762; decoders alone: A. Radford et al.,
-    "Improving Language Understanding by Generative Pre-Training", 2018.
+    Reference: A. Vaswani et al., "Attention Is All You Need", 2017, arXiv:1706.03762; decoders alone: A. Radford et
+    al., "Improving Language Understanding by Generative Pre-Training", 2018.
     """
 
     def __call__(self, decoder_sequence, encoder_sequence=None, **kwargs):
@@ -232,10 +232,10 @@ class TransformerDecoder(_TransformerBlock):
         training=None,
     ):
         if (encoder_sequence is None) != (self.cross_attention is None):
+            built, given = ("without", "given") if self.cross_attention is None else ("with", "None")
             raise ValueError(
-                f"[{self.path}] was built {'without' if self.cross_attention is None else 'with'} an encoder's outputs; "
-                f"expected the same at every call. Received: encoder_sequence="
-                f"{'None' if encoder_sequence is None else 'given'}."
+                f"[{self.path}] was built {built} an encoder's outputs; expected the same at every call. "
+                f"Received: encoder_sequence={given}."
             )
         if decoder_padding_mask is None:
             decoder_padding_mask = mask_of(decoder_sequence)

@@ -234,7 +234,8 @@ class Optimizer(Rate):
         with labelled(self.name):
             self._follow_schedule()
             if self.rule:
-                _core.optimizer_step(group.core, cores, {i: g.ids for i, g in rows.items()})
+                ids = [rows[i].ids if i in rows else None for i in range(len(cores))] if rows else []
+                _core.optimizer_step(group.core, cores, ids)
             else:
                 self.update(group.parameters, cores, group.slots, group.decay)
             for v in group.constrained:
