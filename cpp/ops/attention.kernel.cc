@@ -59,7 +59,8 @@ void weights(const AttentionBlock& b, void* scores, int64_t row, void* maximum_,
     const V peaks = fold<T, PeakFold>(b.keys, [&](int64_t j, int k) __attribute__((always_inline)) {
       return keep_first(V::load(s + j, k), k, V(kLowest<T>));
     });
-    const T before = maximum[i], peak = reduce_max(peaks * scale), top = simd_max(before, peak);
+    const T before = maximum[i], peak = simd_max(static_cast<T>(kUnseen), reduce_max(peaks * scale)),
+            top = simd_max(before, peak);
     if (b.state) draw_row(b, i, keep);
     const V shift(-top);
     const auto weight = [&](int64_t j, int k) __attribute__((always_inline)) {

@@ -11,10 +11,12 @@
 #include "base/parallel.h"
 #include "base/rounding.h"
 #include "ops/attention.h"
-#include "ops/gemm.h"
+#include "ops/gemm_packed.h"
 #include "ops/launch.h"
 
 namespace lamina {
+
+inline constexpr int64_t kPackedQueries = 16;
 
 // Of one operand: elements from batch to batch, place to place, head to head.
 struct AttentionSteps {
@@ -34,13 +36,15 @@ struct AttentionArgs {
   uint32_t last;  // of the draws that keep
   int64_t bias[4], mask[2][4];
   size_t gemm_bytes, slot_bytes;
-  int64_t slots;
+  int64_t slots, part_queries;
 
   int64_t item() const { return static_cast<int64_t>(itemsize(dtype)); }
   int64_t group() const { return H / K; }
   int64_t queries() const { return std::min(T, kAttentionQueries); }
   int64_t keys() const { return std::min(S, kAttentionKeys); }
   int64_t row() const { return round_up(keys(), 16) + 16; }  // of scores: not a power of two apart
+  // With few queries products read k and v where they lie; else a block of them is packed for many queries.
+  bool packs() const { return T >= kPackedQueries; }
   int64_t query_blocks() const { return ceil_div(T, kAttentionQueries); }
   int64_t key_blocks() const { return ceil_div(S, kAttentionKeys); }
   size_t scores_bytes() const { return align64(static_cast<size_t>(queries() * row() * item())); }
