@@ -24,7 +24,7 @@ constexpr double kScoreCost = 0.4;  // rough ns of one weight
 bool known_and_differ(int64_t a, int64_t b) { return a != b && a != kUnknown && b != kUnknown; }
 
 // A head is cut into parts of at least kPartQueries where there are fewer than kTasks of them.
-constexpr int64_t kTasks = 32, kPartQueries = 512;
+constexpr int64_t kTasks = 16, kPartQueries = 512;
 static_assert(kPartQueries % kAttentionQueries == 0);
 
 GemmArgs scores_product(const AttentionArgs& a, int64_t rows, int64_t keys) {

@@ -10,7 +10,7 @@ namespace {
 constexpr double kScoreCost = 0.5;  // rough ns of one weight and its gradient
 // A part of the keys of one key head is a task: dk and dv are its own, and its share of dq is added later, in
 // order. Heads are cut where there are fewer than kTasks, into parts of at least kPartKeys.
-constexpr int64_t kTasks = 32, kPartKeys = 512;
+constexpr int64_t kTasks = 16, kPartKeys = 512;
 static_assert(kPartKeys % kAttentionKeys == 0);
 
 struct AttentionGradArgs : AttentionArgs {

@@ -118,7 +118,7 @@ def test_decoding_with_a_cache_is_attention_over_all(name, window):
 
 def test_memory_is_linear_in_the_length():
     peaks = []
-    for length in (4096, 8192):
+    for length in (8192, 16384):
         q, k, v = (lm.Variable(RNG.standard_normal((1, length, 1, 8)).astype("float32")) for _ in range(3))
         _core.trim()
         before = _core.allocator_stats()["in_use"]
@@ -127,7 +127,7 @@ def test_memory_is_linear_in_the_length():
             y = lm.ops.dot_product_attention(q, k, v, is_causal=True, dropout=0.1, seed=1)
         tape.gradient(y, [q, k, v], output_gradients=y)
         peaks.append(_core.allocator_stats()["peak"] - before)
-    assert peaks[1] < 16 * 2**20  # all scores are 256 MB
+    assert peaks[0] < 16 * 2**20  # all scores are 256 MB
     assert peaks[1] < 2.2 * peaks[0]
 
 
