@@ -173,6 +173,8 @@ BETWEEN = {
     "triad": [("x + a y", (size,), None) for size in (100_000, 1_000_000, 10_000_000)],
 }
 ADAM = [(1, 300_000), (300, 1000)]
+# batch, heads, length, size
+ATTENTION = [(16, 8, 128, 32), (8, 12, 512, 64), (1, 12, 2048, 64)]
 
 
 def has_convolutions(name):
@@ -280,7 +282,15 @@ def flops(case):
         macs = case["batch"] * out_h * out_w * case["filters"] * taps
         passes = (2 + needs_input_gradient(case)) if case["gradient"] else 1
         return 2 * macs * passes
+    if case["kind"] == "attention":  # two products, and five more for the gradients
+        return 2 * math.prod(case["shape"]) * case["shape"][2] * (7 if case["gradient"] else 2)
     return None
+
+
+def attention_data(case):
+    """query, key, value and the gradient of the result, `[batch, length, heads, size]`."""
+    batch, heads, length, size = case["shape"]
+    return np.random.default_rng(0).standard_normal((4, batch, length, heads, size), dtype=np.float32)
 
 
 def shape(case):
@@ -297,6 +307,8 @@ def shape(case):
         return str(case["size"])
     if case["kind"] == "adam":
         return "{tensors} x {size}".format(**case)
+    if case["kind"] == "attention":
+        return "x".join(map(str, case["shape"]))
     if case["kind"] in BETWEEN:
         settings = {"pool": "{}, {}", "norm": "{} groups"}.get(case["kind"], "")
         values = case["settings"] if isinstance(case["settings"], (list, tuple)) else [case["settings"]]

@@ -92,7 +92,8 @@ class QueryPart {
   }
   double maximum(int64_t i) const {
     const char* at = stat(maximum_, i);
-    return a_.dtype == DType::kFloat32 ? *reinterpret_cast<const float*>(at) : *reinterpret_cast<const double*>(at);
+    return a_.dtype == DType::kFloat32 ? *reinterpret_cast<const float*>(at)
+                                       : *reinterpret_cast<const double*>(at);
   }
   // Whether block i has been added to: then each of its rows has a maximum.
   bool begun(int64_t i) const { return maximum(i) != -__builtin_inf(); }
@@ -116,8 +117,8 @@ class QueryPart {
   template <class F>
   void visit(const F& wanted) {
     const int64_t kv = h_ / a_.group();
-    for (int64_t j = 0; j < a_.S; j += kAttentionKeys) {
-      const int64_t keys = std::min(kAttentionKeys, a_.S - j);
+    for (int64_t j = 0; j < a_.S; j += a_.block_keys()) {
+      const int64_t keys = std::min(a_.block_keys(), a_.S - j);
       const char *k = data_.k + a_.k.at(b_, j, kv) * a_.item(), *v = data_.v + a_.v.at(b_, j, kv) * a_.item();
       bool packed = false;
       for (int64_t i = begin_; i < end_; i += kAttentionQueries) {
@@ -164,10 +165,9 @@ Status run_attention(const AttentionArgs& a, Buffers b) {
   AttentionSlots slots(a, b.scratch);
   const int64_t parts = ceil_div(a.T, a.part_queries);
   const double blocks = static_cast<double>(ceil_div(a.part_queries, kAttentionQueries) * a.key_blocks());
-  const double cost =
-      blocks * (kScoreCost * static_cast<double>(a.queries() * a.keys()) +
-                gemm_cost(scores_product(a, a.queries(), a.keys())) +
-                gemm_cost(output_product(a, a.queries(), a.keys())));
+  const double cost = blocks * (kScoreCost * static_cast<double>(a.queries() * a.keys()) +
+                                gemm_cost(scores_product(a, a.queries(), a.keys())) +
+                                gemm_cost(output_product(a, a.queries(), a.keys())));
   parallel_for(a.B * a.H * parts, grain_for(cost), [&](int64_t begin, int64_t end) {
     const AttentionSlots::Slot slot(slots);
     QueryPart part(a, data, slot.data(), b.at<char>(8), b.at<char>(9));
@@ -182,8 +182,8 @@ Status run_attention(const AttentionArgs& a, Buffers b) {
 }  // namespace
 
 AttentionArgs attention_args(const char* op, const Tensor& q, const Tensor& k, const Tensor& v,
-                             const Tensor* bias, const Tensor* mask, const Tensor* mask2, const Tensor* first, const Tensor* state,
-                             double scale, bool causal, int64_t window, bool zero_unseen,
+                             const Tensor* bias, const Tensor* mask, const Tensor* mask2, const Tensor* first,
+                             const Tensor* state, double scale, bool causal, int64_t window, bool zero_unseen,
                              double rate) {
   check_computes(op, q.dtype());
   check(q.rank() == 4 && k.rank() == 4 && v.rank() == 4, op,
@@ -202,8 +202,9 @@ AttentionArgs attention_args(const char* op, const Tensor& q, const Tensor& k, c
   check(k.dim(2) > 0 ? q.dim(2) % k.dim(2) == 0 : q.dim(2) <= 0, op,
         "the heads of query must be a multiple of those of key. Received: query.shape=", q.shape(),
         ", key.shape=", k.shape(), ".");
-  check(!bias || bias->dtype() == q.dtype(), op, "bias must have query's dtype. Received: bias.dtype=",
-        bias ? bias->dtype() : q.dtype(), ", query.dtype=", q.dtype(), ".");
+  check(!bias || bias->dtype() == q.dtype(), op,
+        "bias must have query's dtype. Received: bias.dtype=", bias ? bias->dtype() : q.dtype(),
+        ", query.dtype=", q.dtype(), ".");
   for (const Tensor* m : {mask, mask2}) {
     check(!m || m->dtype() == DType::kBool, op,
           "mask must be bool; what is to be added to the scores is a bias. Received: mask.dtype=",
@@ -211,8 +212,8 @@ AttentionArgs attention_args(const char* op, const Tensor& q, const Tensor& k, c
   }
   check(!first || (first->size() == 1 && first->dtype() == DType::kInt64), op,
         "first must be one int64. Received: first.shape=", first ? first->shape() : Shape(), ".");
-  check(rate >= 0 && rate < 1, op, "the rate of dropout must be at least 0 and below 1. Received: rate=",
-        rate, ".");
+  check(rate >= 0 && rate < 1, op,
+        "the rate of dropout must be at least 0 and below 1. Received: rate=", rate, ".");
   check(window >= 0, op, "the window must be positive, or 0 for none. Received: window=", window, ".");
   const Shape scores{q.dim(0), q.dim(2), q.dim(1), k.dim(1)};
   for (const Tensor* x : {bias, mask, mask2}) {
@@ -222,8 +223,9 @@ AttentionArgs attention_args(const char* op, const Tensor& q, const Tensor& k, c
       const int64_t n = x->dim(x->rank() - 1 - i);
       fits = n == 1 || !known_and_differ(n, scores[3 - i]);
     }
-    check(fits, op, x == bias ? "bias" : "mask", " must broadcast to [batch, heads, queries, keys] = ",
-          scores, ". Received: ", x == bias ? "bias" : "mask", ".shape=", x->shape(), ".");
+    check(fits, op, x == bias ? "bias" : "mask",
+          " must broadcast to [batch, heads, queries, keys] = ", scores,
+          ". Received: ", x == bias ? "bias" : "mask", ".shape=", x->shape(), ".");
   }
   if (state) check_random_state(op, *state);
   AttentionArgs a{};
@@ -249,12 +251,12 @@ Tensor attention_operand(const Tensor& given, AttentionSteps& steps) {
 }
 
 std::tuple<Tensor, Tensor, Tensor> attention(const Tensor& q_in, const Tensor& k_in, const Tensor& v_in,
-                                             const Tensor* bias, const Tensor* mask, const Tensor* mask2, const Tensor* first,
-                                             const Tensor* state, double scale, bool causal, int64_t window,
-                                             bool zero_unseen, double rate) {
+                                             const Tensor* bias, const Tensor* mask, const Tensor* mask2,
+                                             const Tensor* first, const Tensor* state, double scale,
+                                             bool causal, int64_t window, bool zero_unseen, double rate) {
   const char* op = "dot_product_attention";
-  AttentionArgs a =
-      attention_args(op, q_in, k_in, v_in, bias, mask, mask2, first, state, scale, causal, window, zero_unseen, rate);
+  AttentionArgs a = attention_args(op, q_in, k_in, v_in, bias, mask, mask2, first, state, scale, causal,
+                                   window, zero_unseen, rate);
   const Shape y_shape{a.B, a.T, a.H, a.E}, lse_shape{a.B, a.H, a.T}, state_shape{state ? 3 : 0};
   bool symbolic = false;
   for (const Tensor* x : {&q_in, &k_in, &v_in, bias, mask}) symbolic |= x && x->is_symbolic();
@@ -274,19 +276,18 @@ std::tuple<Tensor, Tensor, Tensor> attention(const Tensor& q_in, const Tensor& k
                wide_mask = mask ? attention_spread(a, *mask, a.mask[0]) : q,
                wide_mask2 = mask2 ? attention_spread(a, *mask2, a.mask[1]) : q;
   for_block_sizes(a, [&](int64_t rows, int64_t keys) {
-    a.gemm_bytes =
-        std::max({a.gemm_bytes, gemm_scratch_bytes(scores_product(a, rows, keys)),
-                  gemm_scratch_bytes(output_product(a, rows, keys))});
+    a.gemm_bytes = std::max({a.gemm_bytes, gemm_scratch_bytes(scores_product(a, rows, keys)),
+                             gemm_scratch_bytes(output_product(a, rows, keys))});
   });
   const int64_t parts = std::min(ceil_div(kTasks, a.B * a.H), ceil_div(a.T, kPartQueries));
   a.part_queries = round_up(ceil_div(a.T, parts), kAttentionQueries);
   a.slot_bytes = QueryPart::bytes(a);
   a.slots = attention_slots(a.B * a.H * ceil_div(a.T, a.part_queries));
   const double scores = static_cast<double>(a.B * a.H) * static_cast<double>(a.T * a.S);
-  launch<run_attention>(op, a,
-                        {&q, &k, &v, &wide_bias, &wide_mask, &wide_mask2, first ? first : &q, state ? state : &q},
-                        {&y, &lse, &copied}, static_cast<size_t>(a.slots) * a.slot_bytes,
-                        {.flops = scores * static_cast<double>(2 * (a.D + a.E) + 5)});
+  launch<run_attention>(
+      op, a, {&q, &k, &v, &wide_bias, &wide_mask, &wide_mask2, first ? first : &q, state ? state : &q},
+      {&y, &lse, &copied}, static_cast<size_t>(a.slots) * a.slot_bytes,
+      {.flops = scores * static_cast<double>(2 * (a.D + a.E) + 5)});
   return {y, lse, copied};
 }
 

@@ -11,7 +11,6 @@ constexpr double kScoreCost = 0.5;  // rough ns of one weight and its gradient
 // A part of the keys of one key head is a task: dk and dv are its own, and its share of dq is added later, in
 // order. Heads are cut where there are fewer than kTasks, into parts of at least kPartKeys.
 constexpr int64_t kTasks = 16, kPartKeys = 512;
-static_assert(kPartKeys % kAttentionKeys == 0);
 
 struct AttentionGradArgs : AttentionArgs {
   AttentionSteps dy;
@@ -78,8 +77,8 @@ class KeyPart {
       std::memset(dq + ((b * a_.T + t) * a_.H + kv * a_.group()) * a_.D * a_.item(), 0,
                   static_cast<size_t>(a_.group() * a_.D * a_.item()));
     }
-    for (int64_t j = begin; j < end; j += kAttentionKeys) {
-      const int64_t keys = std::min(kAttentionKeys, end - j);
+    for (int64_t j = begin; j < end; j += a_.block_keys()) {
+      const int64_t keys = std::min(a_.block_keys(), end - j);
       begun_ = false;
       if (a_.packs()) {
         const char *k = data_.k + a_.k.at(b, j, kv) * a_.item(), *v = data_.v + a_.v.at(b, j, kv) * a_.item();
@@ -173,7 +172,8 @@ Status run_attention_grad(const AttentionGradArgs& a, Buffers b) {
     }
   });
   AttentionSlots slots(a, shares + a.share_bytes);
-  const double blocks = static_cast<double>(a.group() * a.query_blocks() * ceil_div(a.part_keys, kAttentionKeys)),
+  const double blocks =
+                   static_cast<double>(a.group() * a.query_blocks() * ceil_div(a.part_keys, a.block_keys())),
                scores = static_cast<double>(a.queries() * a.keys());
   const int64_t rows = a.queries(), keys = a.keys();
   const double cost =
@@ -202,17 +202,15 @@ Status run_attention_grad(const AttentionGradArgs& a, Buffers b) {
 
 }  // namespace
 
-std::tuple<Tensor, Tensor, Tensor, Tensor> attention_grad(const Tensor& dy_in, const Tensor& y_in,
-                                                          const Tensor& lse, const Tensor& q_in,
-                                                          const Tensor& k_in, const Tensor& v_in,
-                                                          const Tensor* bias, const Tensor* mask,
-                                                          const Tensor* mask2, const Tensor* first, const Tensor* state,
-                                                          double scale, bool causal, int64_t window, bool zero_unseen,
-                                                          double rate, bool want_dbias) {
+std::tuple<Tensor, Tensor, Tensor, Tensor> attention_grad(
+    const Tensor& dy_in, const Tensor& y_in, const Tensor& lse, const Tensor& q_in, const Tensor& k_in,
+    const Tensor& v_in, const Tensor* bias, const Tensor* mask, const Tensor* mask2, const Tensor* first,
+    const Tensor* state, double scale, bool causal, int64_t window, bool zero_unseen, double rate,
+    bool want_dbias) {
   const char* op = "dot_product_attention_grad";
   AttentionGradArgs a{};
-  static_cast<AttentionArgs&>(a) =
-      attention_args(op, q_in, k_in, v_in, bias, mask, mask2, first, state, scale, causal, window, zero_unseen, rate);
+  static_cast<AttentionArgs&>(a) = attention_args(op, q_in, k_in, v_in, bias, mask, mask2, first, state,
+                                                  scale, causal, window, zero_unseen, rate);
   const Shape y_shape{a.B, a.T, a.H, a.E}, dbias_shape{want_dbias ? a.B : 0, a.H, a.T, a.S};
   bool symbolic = false;
   for (const Tensor* x : {&dy_in, &y_in, &lse, &q_in, &k_in, &v_in, bias, mask, mask2}) {
@@ -246,19 +244,19 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> attention_grad(const Tensor& dy_in, c
     }
   });
   const int64_t wanted = std::min(ceil_div(kTasks, a.B * a.K), ceil_div(a.S, kPartKeys));
-  a.part_keys = round_up(ceil_div(a.S, wanted), kAttentionKeys);
+  a.part_keys = round_up(ceil_div(a.S, wanted), a.block_keys());
   a.parts = ceil_div(a.S, a.part_keys);
   a.delta_bytes = align64(static_cast<size_t>(a.B * a.H * a.T * a.item()));
   a.share_bytes = a.parts > 1 ? align64(static_cast<size_t>(a.parts * a.dq_size() * a.item())) : 0;
   a.slot_bytes = 2 * a.scores_bytes() + (a.packs() ? KeyPart::packed_bytes(a) : align64(a.gemm_bytes));
   a.slots = attention_slots(a.B * a.K * a.parts);
   const double scores = static_cast<double>(a.B * a.H) * static_cast<double>(a.T * a.S);
-  launch<run_attention_grad>(
-      op, a,
-      {&q, &k, &v, &wide_bias, &wide_mask, &wide_mask2, first ? first : &q, state ? state : &q, &dy, &y, &kept},
-      {&dq, &dk, &dv, &dbias},
-      a.delta_bytes + a.share_bytes + static_cast<size_t>(a.slots) * a.slot_bytes,
-      {.flops = scores * static_cast<double>(6 * a.D + 4 * a.E + 7)});
+  launch<run_attention_grad>(op, a,
+                             {&q, &k, &v, &wide_bias, &wide_mask, &wide_mask2, first ? first : &q,
+                              state ? state : &q, &dy, &y, &kept},
+                             {&dq, &dk, &dv, &dbias},
+                             a.delta_bytes + a.share_bytes + static_cast<size_t>(a.slots) * a.slot_bytes,
+                             {.flops = scores * static_cast<double>(6 * a.D + 4 * a.E + 7)});
   return {dq, dk, dv, dbias};
 }
 

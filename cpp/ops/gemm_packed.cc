@@ -12,7 +12,8 @@ GemmPacked::GemmPacked(const GemmArgs& g) : g_(g) {
   if (gemm_splits(g)) {
     parts_ = split_parts(g.precision);
     const int64_t panels = ceil_div(g.n, kSplitPanel), block_k = gemm_split_kernels()->block_k;
-    fits_at_ = static_cast<size_t>(panels * split_panel_size(parts_, round_up(g.k, block_k))) * sizeof(uint16_t);
+    fits_at_ =
+        static_cast<size_t>(panels * split_panel_size(parts_, round_up(g.k, block_k))) * sizeof(uint16_t);
     bytes_ = fits_at_ + align64(static_cast<size_t>(panels * ceil_div(g.k, block_k)));
   } else {
     const GemmTypeKernels& kernels = gemm_kernels_of(g.dtype);

@@ -40,13 +40,13 @@ void slice_assign(const Tensor& dst, const Tensor& src_in, int axis, const Tenso
             dst.rank() == src_in.rank() && axis >= 0 && axis < dst.rank() && at.size() == 1 &&
             at.dtype() == DType::kInt64,
         op, "needs a contiguous tensor, values of its dtype and rank, and one int64. Received: tensor.shape=",
-        dst.shape(), " ", dst.dtype(), ", values.shape=", src_in.shape(), " ", src_in.dtype(), ", axis=", axis,
-        ".");
+        dst.shape(), " ", dst.dtype(), ", values.shape=", src_in.shape(), " ", src_in.dtype(),
+        ", axis=", axis, ".");
   SliceAssignArgs a{1, dst.dim(axis), src_in.dim(axis), static_cast<int64_t>(itemsize(dst.dtype()))};
   for (int i = 0; i < dst.rank(); ++i) {
     check(i == axis ? a.n <= a.size : dst.dim(i) == src_in.dim(i), op,
-          "values must fit the tensor. Received: tensor.shape=", dst.shape(), ", values.shape=", src_in.shape(),
-          ", axis=", axis, ".");
+          "values must fit the tensor. Received: tensor.shape=", dst.shape(),
+          ", values.shape=", src_in.shape(), ", axis=", axis, ".");
     (i < axis ? a.outer : a.inner) *= i == axis ? 1 : dst.dim(i);
   }
   const Tensor src = contiguous(src_in);

@@ -6,8 +6,8 @@
 
 namespace lamina {
 
-// dst contiguous, of src's dtype and shape but for the axis; at: int64 scalar. A slice that reaches beyond dst
-// is bad data.
+// dst contiguous, of src's dtype and shape but for the axis; at: int64 scalar. A slice that reaches beyond
+// dst is bad data.
 void slice_assign(const Tensor& dst, const Tensor& src, int axis, const Tensor& at);
 
 }  // namespace lamina

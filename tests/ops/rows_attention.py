@@ -65,7 +65,9 @@ def samples(sizes=(*SMALL, *LARGE), biased=False, masks=(), **kwargs):
                 args.append(rng.standard_normal(shape))
             more = dict(kwargs)
             if masks:
-                shape = {"keys": (b, 1, 1, s), "queries": (b, 1, t, 1), "all": (b, h, t, s)}[masks[len(found) % len(masks)]]
+                shape = {"keys": (b, 1, 1, s), "queries": (b, 1, t, 1), "all": (b, h, t, s)}[
+                    masks[len(found) % len(masks)]
+                ]
                 more["mask"] = rng.random(shape) > 0.4
             found.append((tuple(args), more))
         return found
@@ -75,7 +77,12 @@ def samples(sizes=(*SMALL, *LARGE), biased=False, masks=(), **kwargs):
 
 X = np.ones((2, 3, 4, 5))
 ERRORS = [
-    ((X, X[0], X), {}, ValueError, r"\[dot_product_attention\] needs query, key and value of shape.*key.shape=\(3, 4, 5\)"),
+    (
+        (X, X[0], X),
+        {},
+        ValueError,
+        r"\[dot_product_attention\] needs query, key and value of shape.*key.shape=\(3, 4, 5\)",
+    ),
     ((X, X[:1], X), {}, ValueError, r"\[dot_product_attention\] query and key must agree.*key.shape=\(1, 3, 4, 5\)"),
     ((X, X[:, :, :3], X[:, :, :3]), {}, ValueError, r"\[dot_product_attention\] the heads of query must be a multiple"),
     ((X, X, X), {"mask": np.ones((2, 1, 3, 4), bool)}, ValueError, r"mask must broadcast .*mask.shape=\(2, 1, 3, 4\)"),
