@@ -3,6 +3,7 @@
 add   one call on 8 floats, `a + a`, plain and recorded for a gradient: the overhead of a call
 gemm  n x n x n or m x k x n (`--sizes 64 1x512x512`), of `--dtypes`
 conv  forward, and forward with the gradients of input and weight (first layers: weight only)
+attention  forward, and forward with the gradients of query, key and value (batch x heads x length x size)
 pool norm softmax cross_entropy ctc unary adam embedding triad: the kernels between, see between.py
 """
 
@@ -48,8 +49,15 @@ def conv(gradient, variant="eager", **case):
     return between.stepper(lambda: lm.ops.conv(x, w, **options), sources, dy, gradient)
 
 
+def attention(gradient, variant="eager", **case):
+    import lamina as lm
+
+    *sources, dy = (lm.convert_to_tensor(array) for array in workloads.attention_data(case))
+    return between.stepper(lambda: lm.ops.dot_product_attention(*sources), sources, dy, gradient)
+
+
 SIZES = [(n, n, n) for n in (128, 256, 512, 1024, 2048)]
-FACTORIES = {"add": add, "gemm": gemm, "conv": conv}
+FACTORIES = {"add": add, "gemm": gemm, "conv": conv, "attention": attention}
 
 
 def gemm_size(text):
@@ -72,6 +80,9 @@ def cases(args):
         shapes = [shape for family in args.convs for shape in workloads.CONVS[family]]
         for shape, batch, gradient in itertools.product(shapes, args.batch, (False, True)):
             yield {"kind": "conv", "batch": batch, **dict(zip(names, shape)), "gradient": gradient}
+    if "attention" in args.ops:
+        for shape, gradient in itertools.product(workloads.ATTENTION, (False, True)):
+            yield {"kind": "attention", "shape": shape, "gradient": gradient}
     yield from between.cases(args.ops)
 
 

@@ -197,6 +197,8 @@ BETWEEN = {
     "triad": [("x + a y", (size,), None) for size in (100_000, 1_000_000, 10_000_000)],
 }
 ADAM = [(1, 300_000), (300, 1000)]
+# batch, heads, length, size
+ATTENTION = [(16, 8, 128, 32), (8, 12, 512, 64), (1, 12, 2048, 64)]
 EMBEDDING = [(rows, 64, optimizer) for optimizer in ("adam", "sgd") for rows in (5_000, 500_000)]  # rows, width
 
 
@@ -328,7 +330,15 @@ def flops(case):
         macs = case["batch"] * out_h * out_w * case["filters"] * taps
         passes = (2 + needs_input_gradient(case)) if case["gradient"] else 1
         return 2 * macs * passes
+    if case["kind"] == "attention":  # two products, and five more for the gradients
+        return 2 * math.prod(case["shape"]) * case["shape"][2] * (7 if case["gradient"] else 2)
     return None
+
+
+def attention_data(case):
+    """query, key, value and the gradient of the result, `[batch, length, heads, size]`."""
+    batch, heads, length, size = case["shape"]
+    return np.random.default_rng(0).standard_normal((4, batch, length, heads, size), dtype=np.float32)
 
 
 def shape(case):
@@ -347,6 +357,8 @@ def shape(case):
         return "{tensors} x {size}".format(**case)
     if case["kind"] == "embedding":
         return "{rows} x {width}, {optimizer}".format(**case)
+    if case["kind"] == "attention":
+        return "x".join(map(str, case["shape"]))
     if case["kind"] in BETWEEN:
         settings = {"pool": "{}, {}", "norm": "{} groups", "ctc": "{} labels"}.get(case["kind"], "")
         values = case["settings"] if isinstance(case["settings"], (list, tuple)) else [case["settings"]]

@@ -250,4 +250,17 @@ def conv(gradient, variant="eager", **case):
     return (lambda: torch.autograd.grad(forward(), sources, dy)) if gradient else forward
 
 
-FACTORIES = {"model": model_step, "fit": fit_loop, "add": add, "gemm": gemm, "conv": conv}
+def attention(gradient, variant="eager", **case):
+    """Heads before the length, contiguous: PyTorch's own layout."""
+    tensors = (torch.from_numpy(array).transpose(1, 2).contiguous() for array in workloads.attention_data(case))
+    *sources, dy = tensors
+    for source in sources:
+        source.requires_grad_(gradient)
+
+    def forward():
+        return nn.functional.scaled_dot_product_attention(*sources)
+
+    return (lambda: torch.autograd.grad(forward(), sources, dy)) if gradient else forward
+
+
+FACTORIES = {"model": model_step, "fit": fit_loop, "add": add, "gemm": gemm, "conv": conv, "attention": attention}

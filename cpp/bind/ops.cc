@@ -24,6 +24,7 @@
 #include "ops/reduce.h"
 #include "ops/scan.h"
 #include "ops/search.h"
+#include "ops/slice_assign.h"
 #include "ops/softmax.h"
 #include "ops/sort.h"
 #include "ops/unary.h"
@@ -54,6 +55,7 @@ void bind_ops(py::module_& m) {
   m.def("contiguous", &contiguous);
   m.def("reshape", &reshape, py::arg("x"), py::arg("shape"));
   m.def("assign", &assign, py::arg("dst"), py::arg("src"));
+  m.def("slice_assign", &slice_assign, py::arg("dst"), py::arg("src"), py::arg("axis"), py::arg("at"));
   m.def("where", &where, py::arg("condition"), py::arg("a"), py::arg("b"));
   for (const auto& [name, f] :
        {std::pair{"sum", &sum}, std::pair{"prod", &prod}, std::pair{"max", &max}, std::pair{"min", &min},

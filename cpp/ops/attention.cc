@@ -23,6 +23,13 @@ constexpr double kScoreCost = 0.4;  // rough ns of one weight
 
 bool known_and_differ(int64_t a, int64_t b) { return a != b && a != kUnknown && b != kUnknown; }
 
+// A head is cut into parts of at least kPartQueries where there are fewer than kTasks of them.
+constexpr int64_t kTasks = 16, kPartQueries = 512;
+static_assert(kPartQueries % kAttentionQueries == 0);
+
+GemmArgs scores_product(const AttentionArgs& a, int64_t rows, int64_t keys) {
+  return a.scores_of(rows, keys, a.D, a.q.place, a.k.place);
+}
 // Output += weights v.
 GemmArgs output_product(const AttentionArgs& a, int64_t rows, int64_t keys) {
   GemmArgs g = a.product(rows, a.E, keys);
@@ -30,42 +37,51 @@ GemmArgs output_product(const AttentionArgs& a, int64_t rows, int64_t keys) {
   return g;
 }
 
-// Queries [i, i + rows) of one head: all key blocks they see, one after the other.
-class QueryBlock {
+// Queries [begin, end) of one head. Key blocks go outside, so that each is packed once for all of them.
+class QueryPart {
  public:
-  QueryBlock(const AttentionArgs& a, const AttentionData& data, char* slot, int64_t b, int64_t h, int64_t i,
-             int64_t rows, char* y, char* lse)
+  QueryPart(const AttentionArgs& a, const AttentionData& data, char* slot, char* y, char* lse)
       : a_(a),
         data_(data),
         table_(attention_table(a.dtype)),
-        b_(b),
-        h_(h),
-        i_(i),
-        rows_(rows),
         y_(y),
         lse_(lse),
         scores_(slot),
         maximum_(slot + a.scores_bytes()),
         sum_(maximum_ + stat_bytes(a)),
         correction_(sum_ + stat_bytes(a)),
-        gemm_(correction_ + stat_bytes(a)) {}
+        gemm_(correction_ + stat_bytes(a)) {
+    if (!a.packs()) return;
+    weigh_ = GemmPacked(scores_product(a, a.queries(), a.keys()));
+    sum_up_ = GemmPacked(output_product(a, a.queries(), a.keys()));
+  }
 
-  static size_t stat_bytes(const AttentionArgs& a) { return align64(static_cast<size_t>(a.queries()) * 8); }
+  static size_t bytes(const AttentionArgs& a) {
+    const size_t packed = GemmPacked(scores_product(a, a.queries(), a.keys())).bytes() +
+                          GemmPacked(output_product(a, a.queries(), a.keys())).bytes();
+    return a.scores_bytes() + 3 * stat_bytes(a) + (a.packs() ? packed : align64(a.gemm_bytes));
+  }
 
-  void run() {
-    std::memset(sum_, 0, stat_bytes(a_));
-    each([&](int64_t r) { put(maximum_, r, -__builtin_inf()); });
-    visit(true);
-    bool lost = false;  // a row that saw nothing weighs all there is
-    each([&](int64_t r) { lost |= get(maximum_, r) <= kUnseen; });
-    if (lost && (!begun_ || !a_.zero_unseen)) visit(false);
-    table_.finish(y_, a_.H * a_.E, rows_, a_.E, maximum_, sum_, lse_, a_.zero_unseen);
+  void run(int64_t b, int64_t h, int64_t begin, int64_t end) {
+    b_ = b, h_ = h, begin_ = begin, end_ = end;
+    for (int64_t r = 0; r < end - begin; ++r) {
+      put(maximum_, r, -__builtin_inf());
+      put(sum_, r, 0);
+    }
+    visit([](int64_t, const AttentionBlock& block) { return seen(block); });
+    // A row that saw nothing weighs all there is.
+    visit([this](int64_t i, const AttentionBlock& block) {
+      return !seen(block) && lost(i) && !(a_.zero_unseen && begun(i));
+    });
+    for (int64_t i = begin; i < end; i += kAttentionQueries) {
+      table_.finish(output(i), a_.H * a_.E, rows(i), a_.E, stat(maximum_, i), stat(sum_, i),
+                    lse_ + ((b_ * a_.H + h_) * a_.T + i) * a_.item(), a_.zero_unseen);
+    }
   }
 
  private:
-  template <class F>
-  void each(F f) const {
-    for (int64_t r = 0; r < rows_; ++r) f(r);
+  static size_t stat_bytes(const AttentionArgs& a) {
+    return align64(static_cast<size_t>(a.part_queries * a.item()));
   }
   void put(char* at, int64_t r, double x) const {
     if (a_.dtype == DType::kFloat32) {
@@ -74,60 +90,90 @@ class QueryBlock {
       reinterpret_cast<double*>(at)[r] = x;
     }
   }
-  // A float's least score is kUnseen rounded.
-  double get(const char* at, int64_t r) const {
-    if (a_.dtype == DType::kFloat64) return reinterpret_cast<const double*>(at)[r];
-    const float x = reinterpret_cast<const float*>(at)[r];
-    return x <= static_cast<float>(kUnseen) ? kUnseen : static_cast<double>(x);
+  double maximum(int64_t i) const {
+    const char* at = stat(maximum_, i);
+    return a_.dtype == DType::kFloat32 ? *reinterpret_cast<const float*>(at)
+                                       : *reinterpret_cast<const double*>(at);
+  }
+  // Whether block i has been added to: then each of its rows has a maximum.
+  bool begun(int64_t i) const { return maximum(i) != -__builtin_inf(); }
+  int64_t rows(int64_t i) const { return std::min(kAttentionQueries, end_ - i); }
+  char* stat(char* of, int64_t i) const { return of + (i - begin_) * a_.item(); }
+  char* output(int64_t i) const { return y_ + ((b_ * a_.T + i) * a_.H + h_) * a_.E * a_.item(); }
+
+  // Whether a row of block i has seen no key.
+  bool lost(int64_t i) const {
+    const char* at = stat(maximum_, i);
+    for (int64_t r = 0; r < rows(i); ++r) {
+      if (a_.dtype == DType::kFloat32 ? reinterpret_cast<const float*>(at)[r] <= static_cast<float>(kUnseen)
+                                      : reinterpret_cast<const double*>(at)[r] <= kUnseen) {
+        return true;
+      }
+    }
+    return false;
   }
 
-  // The blocks that are seen, or those that are not.
-  void visit(bool which) {
+  // Adds the blocks that are wanted(first query, block).
+  template <class F>
+  void visit(const F& wanted) {
     const int64_t kv = h_ / a_.group();
-    const char* q = data_.q + a_.q.at(b_, i_, h_) * a_.item();
-    for (int64_t j = 0; j < a_.S; j += kAttentionKeys) {
-      const int64_t keys = std::min(kAttentionKeys, a_.S - j);
-      const AttentionBlock block = data_.block(a_, b_, h_, i_, rows_, j, keys);
-      if (seen(block) != which) continue;
-      gemm_run(a_.scores_of(rows_, keys, a_.D, a_.q.place, a_.k.place), q,
-               data_.k + a_.k.at(b_, j, kv) * a_.item(), nullptr, scores_, gemm_);
-      table_.weights(block, scores_, a_.row(), maximum_, sum_, correction_);
-      GemmArgs g = output_product(a_, rows_, keys);
-      g.accumulate = begun_;
-      if (begun_) table_.rescale(y_, a_.H * a_.E, rows_, a_.E, correction_);
-      gemm_run(g, scores_, data_.v + a_.v.at(b_, j, kv) * a_.item(), nullptr, y_, gemm_);
-      begun_ = true;
+    for (int64_t j = 0; j < a_.S; j += a_.block_keys()) {
+      const int64_t keys = std::min(a_.block_keys(), a_.S - j);
+      const char *k = data_.k + a_.k.at(b_, j, kv) * a_.item(), *v = data_.v + a_.v.at(b_, j, kv) * a_.item();
+      bool packed = false;
+      for (int64_t i = begin_; i < end_; i += kAttentionQueries) {
+        const AttentionBlock block = data_.block(a_, b_, h_, i, rows(i), j, keys);
+        if (!wanted(i, block)) continue;
+        if (a_.packs() && !packed) {
+          weigh_.pack(k, a_.D, keys, gemm_);
+          sum_up_.pack(v, keys, a_.E, gemm_ + weigh_.bytes());
+          packed = true;
+        }
+        add(block, i, k, v);
+      }
     }
   }
 
+  void add(const AttentionBlock& block, int64_t i, const char* k, const char* v) const {
+    const char* q = data_.q + a_.q.at(b_, i, h_) * a_.item();
+    char* y = output(i);
+    const bool added = begun(i);
+    if (a_.packs()) {
+      weigh_.multiply(q, block.rows, false, scores_);
+    } else {
+      gemm_run(scores_product(a_, block.rows, block.keys), q, k, nullptr, scores_, gemm_);
+    }
+    table_.weights(block, scores_, a_.row(), stat(maximum_, i), stat(sum_, i), correction_);
+    if (added) table_.rescale(y, a_.H * a_.E, block.rows, a_.E, correction_);
+    if (a_.packs()) return sum_up_.multiply(scores_, block.rows, added, y);
+    GemmArgs g = output_product(a_, block.rows, block.keys);
+    g.accumulate = added;
+    gemm_run(g, scores_, v, nullptr, y, gemm_);
+  }
   const AttentionArgs& a_;
   const AttentionData& data_;
   const AttentionKernels::Table& table_;
-  int64_t b_, h_, i_, rows_;
+  int64_t b_ = 0, h_ = 0, begin_ = 0, end_ = 0;
   char *y_, *lse_, *scores_, *maximum_, *sum_, *correction_, *gemm_;
-  bool begun_ = false;
+  GemmPacked weigh_, sum_up_;
 };
 
 // Writes y, lse and the copy of state.
 Status run_attention(const AttentionArgs& a, Buffers b) {
   const AttentionData data(a, b);
-  char *y = b.at<char>(8), *lse = b.at<char>(9);
   if (a.drops) std::copy_n(data.state, 3, b.at<int64_t>(10));
   AttentionSlots slots(a, b.scratch);
-  const int64_t blocks = a.query_blocks();
-  const double cost = kScoreCost * static_cast<double>(a.queries() * a.S) +
-                      static_cast<double>(a.key_blocks()) *
-                          (gemm_cost(a.scores_of(a.queries(), a.keys(), a.D, a.q.place, a.k.place)) +
-                           gemm_cost(output_product(a, a.queries(), a.keys())));
-  parallel_for(a.B * a.H * blocks, grain_for(cost), [&](int64_t begin, int64_t end) {
+  const int64_t parts = ceil_div(a.T, a.part_queries);
+  const double blocks = static_cast<double>(ceil_div(a.part_queries, kAttentionQueries) * a.key_blocks());
+  const double cost = blocks * (kScoreCost * static_cast<double>(a.queries() * a.keys()) +
+                                gemm_cost(scores_product(a, a.queries(), a.keys())) +
+                                gemm_cost(output_product(a, a.queries(), a.keys())));
+  parallel_for(a.B * a.H * parts, grain_for(cost), [&](int64_t begin, int64_t end) {
     const AttentionSlots::Slot slot(slots);
+    QueryPart part(a, data, slot.data(), b.at<char>(8), b.at<char>(9));
     for (int64_t item = begin; item < end; ++item) {
-      const int64_t i = item % blocks * kAttentionQueries, h = item / blocks % a.H,
-                    batch = item / blocks / a.H;
-      QueryBlock(a, data, slot.data(), batch, h, i, std::min(kAttentionQueries, a.T - i),
-                 y + ((batch * a.T + i) * a.H + h) * a.E * a.item(),
-                 lse + ((batch * a.H + h) * a.T + i) * a.item())
-          .run();
+      const int64_t i = item % parts * a.part_queries;
+      part.run(item / parts / a.H, item / parts % a.H, i, std::min(a.T, i + a.part_queries));
     }
   });
   return {};
@@ -136,8 +182,8 @@ Status run_attention(const AttentionArgs& a, Buffers b) {
 }  // namespace
 
 AttentionArgs attention_args(const char* op, const Tensor& q, const Tensor& k, const Tensor& v,
-                             const Tensor* bias, const Tensor* mask, const Tensor* mask2, const Tensor* first, const Tensor* state,
-                             double scale, bool causal, int64_t window, bool zero_unseen,
+                             const Tensor* bias, const Tensor* mask, const Tensor* mask2, const Tensor* first,
+                             const Tensor* state, double scale, bool causal, int64_t window, bool zero_unseen,
                              double rate) {
   check_computes(op, q.dtype());
   check(q.rank() == 4 && k.rank() == 4 && v.rank() == 4, op,
@@ -156,8 +202,9 @@ AttentionArgs attention_args(const char* op, const Tensor& q, const Tensor& k, c
   check(k.dim(2) > 0 ? q.dim(2) % k.dim(2) == 0 : q.dim(2) <= 0, op,
         "the heads of query must be a multiple of those of key. Received: query.shape=", q.shape(),
         ", key.shape=", k.shape(), ".");
-  check(!bias || bias->dtype() == q.dtype(), op, "bias must have query's dtype. Received: bias.dtype=",
-        bias ? bias->dtype() : q.dtype(), ", query.dtype=", q.dtype(), ".");
+  check(!bias || bias->dtype() == q.dtype(), op,
+        "bias must have query's dtype. Received: bias.dtype=", bias ? bias->dtype() : q.dtype(),
+        ", query.dtype=", q.dtype(), ".");
   for (const Tensor* m : {mask, mask2}) {
     check(!m || m->dtype() == DType::kBool, op,
           "mask must be bool; what is to be added to the scores is a bias. Received: mask.dtype=",
@@ -165,8 +212,8 @@ AttentionArgs attention_args(const char* op, const Tensor& q, const Tensor& k, c
   }
   check(!first || (first->size() == 1 && first->dtype() == DType::kInt64), op,
         "first must be one int64. Received: first.shape=", first ? first->shape() : Shape(), ".");
-  check(rate >= 0 && rate < 1, op, "the rate of dropout must be at least 0 and below 1. Received: rate=",
-        rate, ".");
+  check(rate >= 0 && rate < 1, op,
+        "the rate of dropout must be at least 0 and below 1. Received: rate=", rate, ".");
   check(window >= 0, op, "the window must be positive, or 0 for none. Received: window=", window, ".");
   const Shape scores{q.dim(0), q.dim(2), q.dim(1), k.dim(1)};
   for (const Tensor* x : {bias, mask, mask2}) {
@@ -176,8 +223,9 @@ AttentionArgs attention_args(const char* op, const Tensor& q, const Tensor& k, c
       const int64_t n = x->dim(x->rank() - 1 - i);
       fits = n == 1 || !known_and_differ(n, scores[3 - i]);
     }
-    check(fits, op, x == bias ? "bias" : "mask", " must broadcast to [batch, heads, queries, keys] = ",
-          scores, ". Received: ", x == bias ? "bias" : "mask", ".shape=", x->shape(), ".");
+    check(fits, op, x == bias ? "bias" : "mask",
+          " must broadcast to [batch, heads, queries, keys] = ", scores,
+          ". Received: ", x == bias ? "bias" : "mask", ".shape=", x->shape(), ".");
   }
   if (state) check_random_state(op, *state);
   AttentionArgs a{};
@@ -203,12 +251,12 @@ Tensor attention_operand(const Tensor& given, AttentionSteps& steps) {
 }
 
 std::tuple<Tensor, Tensor, Tensor> attention(const Tensor& q_in, const Tensor& k_in, const Tensor& v_in,
-                                             const Tensor* bias, const Tensor* mask, const Tensor* mask2, const Tensor* first,
-                                             const Tensor* state, double scale, bool causal, int64_t window,
-                                             bool zero_unseen, double rate) {
+                                             const Tensor* bias, const Tensor* mask, const Tensor* mask2,
+                                             const Tensor* first, const Tensor* state, double scale,
+                                             bool causal, int64_t window, bool zero_unseen, double rate) {
   const char* op = "dot_product_attention";
-  AttentionArgs a =
-      attention_args(op, q_in, k_in, v_in, bias, mask, mask2, first, state, scale, causal, window, zero_unseen, rate);
+  AttentionArgs a = attention_args(op, q_in, k_in, v_in, bias, mask, mask2, first, state, scale, causal,
+                                   window, zero_unseen, rate);
   const Shape y_shape{a.B, a.T, a.H, a.E}, lse_shape{a.B, a.H, a.T}, state_shape{state ? 3 : 0};
   bool symbolic = false;
   for (const Tensor* x : {&q_in, &k_in, &v_in, bias, mask}) symbolic |= x && x->is_symbolic();
@@ -228,17 +276,18 @@ std::tuple<Tensor, Tensor, Tensor> attention(const Tensor& q_in, const Tensor& k
                wide_mask = mask ? attention_spread(a, *mask, a.mask[0]) : q,
                wide_mask2 = mask2 ? attention_spread(a, *mask2, a.mask[1]) : q;
   for_block_sizes(a, [&](int64_t rows, int64_t keys) {
-    a.gemm_bytes =
-        std::max({a.gemm_bytes, gemm_scratch_bytes(a.scores_of(rows, keys, a.D, a.q.place, a.k.place)),
-                  gemm_scratch_bytes(output_product(a, rows, keys))});
+    a.gemm_bytes = std::max({a.gemm_bytes, gemm_scratch_bytes(scores_product(a, rows, keys)),
+                             gemm_scratch_bytes(output_product(a, rows, keys))});
   });
-  a.slot_bytes = a.scores_bytes() + 3 * QueryBlock::stat_bytes(a) + align64(a.gemm_bytes);
-  a.slots = attention_slots(a.B * a.H * a.query_blocks());
+  const int64_t parts = std::min(ceil_div(kTasks, a.B * a.H), ceil_div(a.T, kPartQueries));
+  a.part_queries = round_up(ceil_div(a.T, parts), kAttentionQueries);
+  a.slot_bytes = QueryPart::bytes(a);
+  a.slots = attention_slots(a.B * a.H * ceil_div(a.T, a.part_queries));
   const double scores = static_cast<double>(a.B * a.H) * static_cast<double>(a.T * a.S);
-  launch<run_attention>(op, a,
-                        {&q, &k, &v, &wide_bias, &wide_mask, &wide_mask2, first ? first : &q, state ? state : &q},
-                        {&y, &lse, &copied}, static_cast<size_t>(a.slots) * a.slot_bytes,
-                        {.flops = scores * static_cast<double>(2 * (a.D + a.E) + 5)});
+  launch<run_attention>(
+      op, a, {&q, &k, &v, &wide_bias, &wide_mask, &wide_mask2, first ? first : &q, state ? state : &q},
+      {&y, &lse, &copied}, static_cast<size_t>(a.slots) * a.slot_bytes,
+      {.flops = scores * static_cast<double>(2 * (a.D + a.E) + 5)});
   return {y, lse, copied};
 }
 

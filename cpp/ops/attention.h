@@ -2,7 +2,8 @@
 // in the lengths: FlashAttention (Dao et al. 2022, arXiv:2205.14135; 2023, arXiv:2307.08691).
 //
 //   s = scale q k^T + bias      p = softmax(s) over keys      o = drop(p) v
-//   dv = drop(p)^T do    dp = drop(do v^T)    ds = p (dp - rowsum(do o))    dq = scale ds k    dk = scale ds^T q
+//   dv = drop(p)^T do    dp = drop(do v^T)    ds = p (dp - rowsum(do o))    dq = scale ds k    dk = scale
+//   ds^T q
 //
 // q [B, T, H, D], k [B, S, K, D], v [B, S, K, E], any strides but neighbours in the last axis; query head h
 // reads key head h / (H / K). Query i may see keys [low, high):
@@ -14,8 +15,8 @@
 // A row that sees no key at all weighs all S keys alike, as Keras does, or none (zero_unseen), as PyTorch
 // does, and passes no gradient to q and k.
 //
-// Blocks of scores, kQueries by kKeys, are made one after the other, with the running maximum and sum of a
-// row; what was added to the output before a larger maximum came is scaled down. Kept for the gradient:
+// Blocks of scores, some queries by some keys, are made one after the other, with the running maximum and sum
+// of a row; what was added to the output before a larger maximum came is scaled down. Kept for the gradient:
 // log-sum-exp [B, H, T], of a row without keys -infinity. Blocks that no query sees are left out. Dropout:
 // the place (row of [B, H, T], key) is element row * (S up to a multiple of 64) + key of the draw.
 #pragma once
@@ -32,7 +33,9 @@ namespace lamina {
 inline constexpr double kUnseen = -0.7 * 3.38953e38;
 
 inline constexpr int64_t kAttentionQueries = 128;
-inline constexpr int64_t kAttentionKeys = 256;  // a multiple of kDropoutBlock
+// Keys of a block, multiples of kDropoutBlock: as many as stay in cache beside the queries; few queries take
+// long runs of keys, which memory streams.
+inline constexpr int64_t kAttentionKeys = 256, kAttentionLongKeys = 2048;
 
 // What decides on the weights of one block: rows of queries by keys. Row i sees keys [low + i * low_slope,
 // high + i * high_slope) of the block, as far as it has them; of mask and bias the first element is the
@@ -51,7 +54,9 @@ struct AttentionBlock {
   int64_t draw, draw_row;  // element of the first place, and from row to row
 
   // All keys count, as they are.
-  bool plain() const { return !bias && !mask[0] && !mask[1] && low + (rows - 1) * low_slope <= 0 && high >= keys; }
+  bool plain() const {
+    return !bias && !mask[0] && !mask[1] && low + (rows - 1) * low_slope <= 0 && high >= keys;
+  }
 };
 
 struct AttentionKernels {
@@ -63,14 +68,15 @@ struct AttentionKernels {
                     void* correction);
     // o rows *= factor.
     void (*rescale)(void* o, int64_t row, int64_t rows, int64_t size, const void* factor);
-    // o rows /= sum; lse = maximum + log(sum). Where nothing was seen lse = -infinity, and zero_unseen: o = 0.
+    // o rows /= sum; lse = maximum + log(sum). Where nothing was seen lse = -infinity, and zero_unseen: o =
+    // 0.
     void (*finish)(void* o, int64_t row, int64_t rows, int64_t size, const void* maximum, const void* sum,
                    void* lse, bool zero_unseen);
     // delta[i] = sum over j of dy[i * dy_row + j] y[i * y_row + j].
     void (*delta)(const void* dy, int64_t dy_row, const void* y, int64_t y_row, int64_t rows, int64_t size,
                   void* delta);
-    // scores: q k^T, becomes drop(p); dp: do v^T, becomes scale ds. unseen: the weights of rows that see no key.
-    // dbias: ds, or null.
+    // scores: q k^T, becomes drop(p); dp: do v^T, becomes scale ds. unseen: the weights of rows that see no
+    // key. dbias: ds, or null.
     void (*grad)(const AttentionBlock&, void* scores, void* dp, int64_t row, const void* lse,
                  const void* delta, double unseen, void* dbias, int64_t dbias_row);
   };
@@ -78,20 +84,18 @@ struct AttentionKernels {
 };
 
 // Returns y [B, T, H, E], lse [B, H, T] and a copy of state (empty without dropout). bias, of q's dtype, and
-// both masks, bool, broadcast to [B, H, T, S]. first: int64 scalar, read as the launch runs; 0 where it is null.
+// both masks, bool, broadcast to [B, H, T, S]. first: int64 scalar, read as the launch runs; 0 where it is
+// null.
 std::tuple<Tensor, Tensor, Tensor> attention(const Tensor& q, const Tensor& k, const Tensor& v,
-                                             const Tensor* bias, const Tensor* mask, const Tensor* mask2, const Tensor* first,
-                                             const Tensor* state, double scale, bool causal, int64_t window,
-                                             bool zero_unseen, double rate);
+                                             const Tensor* bias, const Tensor* mask, const Tensor* mask2,
+                                             const Tensor* first, const Tensor* state, double scale,
+                                             bool causal, int64_t window, bool zero_unseen, double rate);
 
 // dy as y. Returns dq, dk, dv and, where want_dbias, ds [B, H, T, S], whose sum over what was broadcast is
 // the gradient of bias; else an empty tensor.
-std::tuple<Tensor, Tensor, Tensor, Tensor> attention_grad(const Tensor& dy, const Tensor& y,
-                                                          const Tensor& lse, const Tensor& q, const Tensor& k,
-                                                          const Tensor& v, const Tensor* bias,
-                                                          const Tensor* mask, const Tensor* mask2, const Tensor* first,
-                                                          const Tensor* state, double scale, bool causal,
-                                                          int64_t window, bool zero_unseen, double rate,
-                                                          bool want_dbias);
+std::tuple<Tensor, Tensor, Tensor, Tensor> attention_grad(
+    const Tensor& dy, const Tensor& y, const Tensor& lse, const Tensor& q, const Tensor& k, const Tensor& v,
+    const Tensor* bias, const Tensor* mask, const Tensor* mask2, const Tensor* first, const Tensor* state,
+    double scale, bool causal, int64_t window, bool zero_unseen, double rate, bool want_dbias);
 
 }  // namespace lamina

@@ -15,11 +15,12 @@ LAMINA_INLINE void prepare(const AttentionBlock& b, int64_t i, T* s) {
   const T* bias = static_cast<const T*>(b.bias);
   const V scale(static_cast<T>(b.scale));
   if (bias) bias += i * b.bias_row;
-  along<T>(b.keys, [&](int64_t j, int k) __attribute__((always_inline)) {
-    V x = V::load(s + j, k);
-    x = bias ? fma(x, scale, b.bias_key ? V::load(bias + j, k) : V(*bias)) : x * scale;
-    max_or_second(V(unseen), x).store(s + j, k);
-  });
+  along<T>(
+      b.keys, [&](int64_t j, int k) __attribute__((always_inline)) {
+        V x = V::load(s + j, k);
+        x = bias ? fma(x, scale, b.bias_key ? V::load(bias + j, k) : V(*bias)) : x * scale;
+        max_or_second(V(unseen), x).store(s + j, k);
+      });
   for (int m = 0; m < 2; ++m) {
     if (!b.mask[m]) continue;
     const bool* mask = b.mask[m] + i * b.mask_row[m];
@@ -51,15 +52,17 @@ void weights(const AttentionBlock& b, void* scores, int64_t row, void* maximum_,
   using V = Vec<T>;
   T *s = static_cast<T*>(scores), *maximum = static_cast<T*>(maximum_), *sum = static_cast<T*>(sum_),
     *correction = static_cast<T*>(correction_);
-  alignas(64) T added[kAttentionQueries], keep[kAttentionKeys];
+  alignas(64) T added[kAttentionQueries], keep[kAttentionLongKeys];
   const bool plain = b.plain() && b.scale > 0;
   const V scale(plain ? static_cast<T>(b.scale) : T(1));
   for (int64_t i = 0; i < b.rows; ++i, s += row) {
     if (!plain) prepare(b, i, s);
-    const V peaks = fold<T, PeakFold>(b.keys, [&](int64_t j, int k) __attribute__((always_inline)) {
-      return keep_first(V::load(s + j, k), k, V(kLowest<T>));
-    });
-    const T before = maximum[i], peak = reduce_max(peaks * scale), top = simd_max(before, peak);
+    const V peaks = fold<T, PeakFold>(
+        b.keys, [&](int64_t j, int k) __attribute__((always_inline)) {
+          return keep_first(V::load(s + j, k), k, V(kLowest<T>));
+        });
+    const T before = maximum[i], peak = simd_max(static_cast<T>(kUnseen), reduce_max(peaks * scale)),
+            top = simd_max(before, peak);
     if (b.state) draw_row(b, i, keep);
     const V shift(-top);
     const auto weight = [&](int64_t j, int k) __attribute__((always_inline)) {
@@ -90,8 +93,8 @@ void rescale(void* o, int64_t row, int64_t rows, int64_t size, const void* facto
 }
 
 template <class T>
-void finish(void* o, int64_t row, int64_t rows, int64_t size, const void* maximum, const void* sum,
-            void* lse, bool zero_unseen) {
+void finish(void* o, int64_t row, int64_t rows, int64_t size, const void* maximum, const void* sum, void* lse,
+            bool zero_unseen) {
   using V = Vec<T>;
   const T *top = static_cast<const T*>(maximum), *total = static_cast<const T*>(sum);
   for (int64_t i = 0; i < rows; ++i) {
@@ -113,10 +116,9 @@ void delta(const void* dy, int64_t dy_row, const void* y, int64_t y_row, int64_t
   using V = Vec<T>;
   for (int64_t i = 0; i < rows; ++i) {
     const T *a = static_cast<const T*>(dy) + i * dy_row, *b = static_cast<const T*>(y) + i * y_row;
-    static_cast<T*>(delta)[i] =
-        reduce_add(fold<T, AddFold>(size, [&](int64_t j, int k) __attribute__((always_inline)) {
-          return V::load(a + j, k) * V::load(b + j, k);
-        }));
+    static_cast<T*>(delta)[i] = reduce_add(fold<T, AddFold>(
+        size, [&](int64_t j, int k)
+                  __attribute__((always_inline)) { return V::load(a + j, k) * V::load(b + j, k); }));
   }
 }
 
@@ -126,7 +128,7 @@ void grad(const AttentionBlock& b, void* scores, void* dp_, int64_t row, const v
   using V = Vec<T>;
   T *s = static_cast<T*>(scores), *dp = static_cast<T*>(dp_), *dbias = static_cast<T*>(dbias_);
   const T *lse = static_cast<const T*>(lse_), *delta = static_cast<const T*>(delta_);
-  alignas(64) T keep[kAttentionKeys];
+  alignas(64) T keep[kAttentionLongKeys];
   const bool plain = b.plain();
   const V scale(plain ? static_cast<T>(b.scale) : T(1)), out(static_cast<T>(b.scale));
   for (int64_t i = 0; i < b.rows; ++i, s += row, dp += row) {
@@ -134,19 +136,20 @@ void grad(const AttentionBlock& b, void* scores, void* dp_, int64_t row, const v
     const bool sees = lse[i] != kLowest<T>;
     if (sees && !plain) prepare(b, i, s);
     const V shift(-lse[i]), center(delta[i]), alike(static_cast<T>(unseen));
-    along<T>(b.keys, [&](int64_t j, int k) __attribute__((always_inline)) {
-      const V p = sees ? exp(fma(V::load(s + j, k), scale, shift)) : alike;
-      V d = V::load(dp + j, k), kept = p;
-      if (b.state) {
-        const V by = V::load(keep + j);
-        kept = p * by;
-        d *= by;
-      }
-      d = sees ? p * (d - center) : V(0);
-      kept.store(s + j, k);
-      (d * out).store(dp + j, k);
-      if (dbias) d.store(dbias + i * dbias_row + j, k);
-    });
+    along<T>(
+        b.keys, [&](int64_t j, int k) __attribute__((always_inline)) {
+          const V p = sees ? exp(fma(V::load(s + j, k), scale, shift)) : alike;
+          V d = V::load(dp + j, k), kept = p;
+          if (b.state) {
+            const V by = V::load(keep + j);
+            kept = p * by;
+            d *= by;
+          }
+          d = sees ? p * (d - center) : V(0);
+          kept.store(s + j, k);
+          (d * out).store(dp + j, k);
+          if (dbias) d.store(dbias + i * dbias_row + j, k);
+        });
   }
 }
 

@@ -11,10 +11,12 @@
 #include "base/parallel.h"
 #include "base/rounding.h"
 #include "ops/attention.h"
-#include "ops/gemm.h"
+#include "ops/gemm_packed.h"
 #include "ops/launch.h"
 
 namespace lamina {
+
+inline constexpr int64_t kPackedQueries = 16;
 
 // Of one operand: elements from batch to batch, place to place, head to head.
 struct AttentionSteps {
@@ -34,15 +36,18 @@ struct AttentionArgs {
   uint32_t last;  // of the draws that keep
   int64_t bias[4], mask[2][4];
   size_t gemm_bytes, slot_bytes;
-  int64_t slots;
+  int64_t slots, part_queries;
 
   int64_t item() const { return static_cast<int64_t>(itemsize(dtype)); }
   int64_t group() const { return H / K; }
   int64_t queries() const { return std::min(T, kAttentionQueries); }
-  int64_t keys() const { return std::min(S, kAttentionKeys); }
+  int64_t block_keys() const { return packs() ? kAttentionKeys : kAttentionLongKeys; }
+  int64_t keys() const { return std::min(S, block_keys()); }
   int64_t row() const { return round_up(keys(), 16) + 16; }  // of scores: not a power of two apart
+  // With few queries products read k and v where they lie; else a block of them is packed for many queries.
+  bool packs() const { return T >= kPackedQueries; }
   int64_t query_blocks() const { return ceil_div(T, kAttentionQueries); }
-  int64_t key_blocks() const { return ceil_div(S, kAttentionKeys); }
+  int64_t key_blocks() const { return ceil_div(S, block_keys()); }
   size_t scores_bytes() const { return align64(static_cast<size_t>(queries() * row() * item())); }
   GemmArgs product(int64_t m, int64_t n, int64_t k) const {
     return {.dtype = dtype, .precision = precision, .m = m, .n = n, .k = k};
@@ -78,7 +83,9 @@ struct AttentionData {
     AttentionBlock block{.rows = rows,
                          .keys = keys,
                          .low = a.window ? place - a.window + 1 : 0,
-                         .high = a.causal ? place + 1 : a.window ? place + a.window : keys,
+                         .high = a.causal   ? place + 1
+                                 : a.window ? place + a.window
+                                            : keys,
                          .low_slope = a.window ? 1 : 0,
                          .high_slope = a.causal || a.window ? 1 : 0,
                          .scale = a.scale,
@@ -152,7 +159,7 @@ inline int64_t attention_slots(int64_t items) {
 template <class F>
 void for_block_sizes(const AttentionArgs& a, const F& f) {
   for (int64_t rows : {a.queries(), (a.T - 1) % kAttentionQueries + 1}) {
-    for (int64_t keys : {a.keys(), (a.S - 1) % kAttentionKeys + 1}) f(rows, keys);
+    for (int64_t keys : {a.keys(), (a.S - 1) % a.block_keys() + 1}) f(rows, keys);
   }
 }
 
@@ -160,8 +167,8 @@ const AttentionKernels::Table& attention_table(DType dtype);
 
 // Checks the operands and fills in what does not depend on the direction.
 AttentionArgs attention_args(const char* op, const Tensor& q, const Tensor& k, const Tensor& v,
-                             const Tensor* bias, const Tensor* mask, const Tensor* mask2, const Tensor* first, const Tensor* state,
-                             double scale, bool causal, int64_t window, bool zero_unseen,
+                             const Tensor* bias, const Tensor* mask, const Tensor* mask2, const Tensor* first,
+                             const Tensor* state, double scale, bool causal, int64_t window, bool zero_unseen,
                              double rate);
 
 // x, or a copy of it, with neighbours along the last axis side by side, and its steps.

@@ -10,8 +10,7 @@ namespace {
 constexpr double kScoreCost = 0.5;  // rough ns of one weight and its gradient
 // A part of the keys of one key head is a task: dk and dv are its own, and its share of dq is added later, in
 // order. Heads are cut where there are fewer than kTasks, into parts of at least kPartKeys.
-constexpr int64_t kTasks = 32, kPartKeys = 512;
-static_assert(kPartKeys % kAttentionKeys == 0);
+constexpr int64_t kTasks = 16, kPartKeys = 512;
 
 struct AttentionGradArgs : AttentionArgs {
   AttentionSteps dy;
@@ -49,7 +48,28 @@ class KeyPart {
         delta_(static_cast<char*>(b.scratch)),
         scores_(slot),
         dp_(slot + a.scores_bytes()),
-        gemm_(dp_ + a.scores_bytes()) {}
+        gemm_(dp_ + a.scores_bytes()) {
+    if (!a.packs()) return;
+    char* at = gemm_;
+    const int64_t rows = a.queries(), keys = a.keys();
+    const GemmArgs args[5] = {a.s(rows, keys), a.dp(rows, keys), a.dq(rows, keys),
+                              a.dkv(rows, keys, a.E, a.dy.place), a.dkv(rows, keys, a.D, a.q.place)};
+    for (int n = 0; n < 5; ++n) {
+      products_[n] = GemmPacked(args[n]);
+      packed_[n] = at;
+      at += products_[n].bytes();
+    }
+  }
+
+  static size_t packed_bytes(const AttentionGradArgs& a) {
+    size_t bytes = 0;
+    const int64_t rows = a.queries(), keys = a.keys();
+    for (const GemmArgs& g : {a.s(rows, keys), a.dp(rows, keys), a.dq(rows, keys),
+                              a.dkv(rows, keys, a.E, a.dy.place), a.dkv(rows, keys, a.D, a.q.place)}) {
+      bytes += GemmPacked(g).bytes();
+    }
+    return bytes;
+  }
 
   // dq: where this part's share goes, as dq lies.
   void run(int64_t b, int64_t kv, int64_t begin, int64_t end, char* dq) {
@@ -57,9 +77,15 @@ class KeyPart {
       std::memset(dq + ((b * a_.T + t) * a_.H + kv * a_.group()) * a_.D * a_.item(), 0,
                   static_cast<size_t>(a_.group() * a_.D * a_.item()));
     }
-    for (int64_t j = begin; j < end; j += kAttentionKeys) {
-      const int64_t keys = std::min(kAttentionKeys, end - j);
+    for (int64_t j = begin; j < end; j += a_.block_keys()) {
+      const int64_t keys = std::min(a_.block_keys(), end - j);
       begun_ = false;
+      if (a_.packs()) {
+        const char *k = data_.k + a_.k.at(b, j, kv) * a_.item(), *v = data_.v + a_.v.at(b, j, kv) * a_.item();
+        pack(kS, k, a_.D, keys);
+        pack(kDp, v, a_.E, keys);
+        pack(kDq, k, keys, a_.D);
+      }
       for (int64_t h = kv * a_.group(); h < (kv + 1) * a_.group(); ++h) {
         for (int64_t i = 0; i < a_.T; i += kAttentionQueries) {
           pair(b, h, i, std::min(kAttentionQueries, a_.T - i), j, keys, dq);
@@ -83,20 +109,28 @@ class KeyPart {
     if (!seen(block) && (a_.zero_unseen || !lost(lse_ + stat * item, rows))) return;
     const char *q = data_.q + a_.q.at(b, i, h) * item, *k = data_.k + a_.k.at(b, j, kv) * item,
                *v = data_.v + a_.v.at(b, j, kv) * item, *dy = dy_ + a_.dy.at(b, i, h) * item;
-    gemm_run(a_.s(rows, keys), q, k, nullptr, scores_, gemm_);
-    gemm_run(a_.dp(rows, keys), dy, v, nullptr, dp_, gemm_);
+    multiply(kS, a_.s(rows, keys), q, k, false, scores_);
+    multiply(kDp, a_.dp(rows, keys), dy, v, false, dp_);
     table_.grad(block, scores_, dp_, a_.row(), lse_ + stat * item, delta_ + stat * item,
                 a_.zero_unseen ? 0 : 1 / static_cast<double>(a_.S),
                 dbias_ ? dbias_ + (stat * a_.S + j) * item : nullptr, a_.S);
     const int64_t place = (b * a_.S + j) * a_.K + kv;
-    GemmArgs g = a_.dkv(rows, keys, a_.E, a_.dy.place);
-    g.accumulate = begun_;
-    gemm_run(g, scores_, dy, nullptr, dv_ + place * a_.E * item, gemm_);
-    g = a_.dkv(rows, keys, a_.D, a_.q.place);
-    g.accumulate = begun_;
-    gemm_run(g, dp_, q, nullptr, dk_ + place * a_.D * item, gemm_);
-    gemm_run(a_.dq(rows, keys), dp_, k, nullptr, dq + ((b * a_.T + i) * a_.H + h) * a_.D * item, gemm_);
+    if (a_.packs()) {
+      pack(kDv, dy, rows, a_.E);
+      pack(kDk, q, rows, a_.D);
+    }
+    multiply(kDv, a_.dkv(rows, keys, a_.E, a_.dy.place), scores_, dy, begun_, dv_ + place * a_.E * item);
+    multiply(kDk, a_.dkv(rows, keys, a_.D, a_.q.place), dp_, q, begun_, dk_ + place * a_.D * item);
+    multiply(kDq, a_.dq(rows, keys), dp_, k, true, dq + ((b * a_.T + i) * a_.H + h) * a_.D * item);
     begun_ = true;
+  }
+
+  enum Product { kS, kDp, kDq, kDv, kDk };
+  void pack(Product p, const char* b, int64_t k, int64_t n) { products_[p].pack(b, k, n, packed_[p]); }
+  void multiply(Product p, GemmArgs g, const char* a, const char* b, bool accumulate, char* c) const {
+    if (a_.packs()) return products_[p].multiply(a, g.m, accumulate, c);
+    g.accumulate = accumulate;
+    gemm_run(g, a, b, nullptr, c, gemm_);
   }
 
   // Whether a row saw no key, and so weighs all.
@@ -115,6 +149,8 @@ class KeyPart {
   const AttentionKernels::Table& table_;
   const char *dy_, *lse_;
   char *dk_, *dv_, *dbias_, *delta_, *scores_, *dp_, *gemm_;
+  GemmPacked products_[5];
+  char* packed_[5] = {};
   bool begun_ = false;
 };
 
@@ -136,7 +172,8 @@ Status run_attention_grad(const AttentionGradArgs& a, Buffers b) {
     }
   });
   AttentionSlots slots(a, shares + a.share_bytes);
-  const double blocks = static_cast<double>(a.group() * a.query_blocks() * ceil_div(a.part_keys, kAttentionKeys)),
+  const double blocks =
+                   static_cast<double>(a.group() * a.query_blocks() * ceil_div(a.part_keys, a.block_keys())),
                scores = static_cast<double>(a.queries() * a.keys());
   const int64_t rows = a.queries(), keys = a.keys();
   const double cost =
@@ -165,17 +202,15 @@ Status run_attention_grad(const AttentionGradArgs& a, Buffers b) {
 
 }  // namespace
 
-std::tuple<Tensor, Tensor, Tensor, Tensor> attention_grad(const Tensor& dy_in, const Tensor& y_in,
-                                                          const Tensor& lse, const Tensor& q_in,
-                                                          const Tensor& k_in, const Tensor& v_in,
-                                                          const Tensor* bias, const Tensor* mask,
-                                                          const Tensor* mask2, const Tensor* first, const Tensor* state,
-                                                          double scale, bool causal, int64_t window, bool zero_unseen,
-                                                          double rate, bool want_dbias) {
+std::tuple<Tensor, Tensor, Tensor, Tensor> attention_grad(
+    const Tensor& dy_in, const Tensor& y_in, const Tensor& lse, const Tensor& q_in, const Tensor& k_in,
+    const Tensor& v_in, const Tensor* bias, const Tensor* mask, const Tensor* mask2, const Tensor* first,
+    const Tensor* state, double scale, bool causal, int64_t window, bool zero_unseen, double rate,
+    bool want_dbias) {
   const char* op = "dot_product_attention_grad";
   AttentionGradArgs a{};
-  static_cast<AttentionArgs&>(a) =
-      attention_args(op, q_in, k_in, v_in, bias, mask, mask2, first, state, scale, causal, window, zero_unseen, rate);
+  static_cast<AttentionArgs&>(a) = attention_args(op, q_in, k_in, v_in, bias, mask, mask2, first, state,
+                                                  scale, causal, window, zero_unseen, rate);
   const Shape y_shape{a.B, a.T, a.H, a.E}, dbias_shape{want_dbias ? a.B : 0, a.H, a.T, a.S};
   bool symbolic = false;
   for (const Tensor* x : {&dy_in, &y_in, &lse, &q_in, &k_in, &v_in, bias, mask, mask2}) {
@@ -209,19 +244,19 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> attention_grad(const Tensor& dy_in, c
     }
   });
   const int64_t wanted = std::min(ceil_div(kTasks, a.B * a.K), ceil_div(a.S, kPartKeys));
-  a.part_keys = round_up(ceil_div(a.S, wanted), kAttentionKeys);
+  a.part_keys = round_up(ceil_div(a.S, wanted), a.block_keys());
   a.parts = ceil_div(a.S, a.part_keys);
   a.delta_bytes = align64(static_cast<size_t>(a.B * a.H * a.T * a.item()));
   a.share_bytes = a.parts > 1 ? align64(static_cast<size_t>(a.parts * a.dq_size() * a.item())) : 0;
-  a.slot_bytes = 2 * a.scores_bytes() + align64(a.gemm_bytes);
+  a.slot_bytes = 2 * a.scores_bytes() + (a.packs() ? KeyPart::packed_bytes(a) : align64(a.gemm_bytes));
   a.slots = attention_slots(a.B * a.K * a.parts);
   const double scores = static_cast<double>(a.B * a.H) * static_cast<double>(a.T * a.S);
-  launch<run_attention_grad>(
-      op, a,
-      {&q, &k, &v, &wide_bias, &wide_mask, &wide_mask2, first ? first : &q, state ? state : &q, &dy, &y, &kept},
-      {&dq, &dk, &dv, &dbias},
-      a.delta_bytes + a.share_bytes + static_cast<size_t>(a.slots) * a.slot_bytes,
-      {.flops = scores * static_cast<double>(6 * a.D + 4 * a.E + 7)});
+  launch<run_attention_grad>(op, a,
+                             {&q, &k, &v, &wide_bias, &wide_mask, &wide_mask2, first ? first : &q,
+                              state ? state : &q, &dy, &y, &kept},
+                             {&dq, &dk, &dv, &dbias},
+                             a.delta_bytes + a.share_bytes + static_cast<size_t>(a.slots) * a.slot_bytes,
+                             {.flops = scores * static_cast<double>(6 * a.D + 4 * a.E + 7)});
   return {dq, dk, dv, dbias};
 }
 

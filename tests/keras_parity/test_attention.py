@@ -77,7 +77,10 @@ def test_masks(make, masks, causal, scores):
     def call(k, layer, xs):
         options = {"use_causal_mask": causal, "return_attention_scores": scores, "training": False}
         given = {name: tensor_of(k, m) for name, m in MASKS[masks].items()}
-        if k is keras and "query_mask" in given:  # Keras' MultiHeadAttention reads this one from the tensor alone
+        if (
+            type(layer) is keras.layers.MultiHeadAttention and "query_mask" in given
+        ):  # Keras' MultiHeadAttention reads this one from the tensor alone
+            xs = [tensor_of(k, x) for x in xs]
             xs[0]._keras_mask = given.pop("query_mask")
         return layer(*xs, **given, **options)
 

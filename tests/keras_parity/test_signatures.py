@@ -15,6 +15,7 @@ OWN = {  # Lamina's own, or wider than Keras' on purpose
     "layers.Layer.input_dim",
     "layers.Embedding.sparse_gradient",
     *[f"optimizers.{n}.name" for n in ("SGD", "Adam", "AdamW")],  # Keras: None, which gives the same
+    *[f"ops.dot_product_attention.{n}" for n in ("sliding_window", "first", "zero_unseen", "dropout", "seed")],
     "ops.where.x1",  # Keras: None gives the indices of true elements
     "ops.where.x2",
     "ops.sparse_categorical_crossentropy.ignore_class",

@@ -34,6 +34,7 @@ from .group_query_attention import GroupQueryAttention
 from .gru import GRU
 from .input_layer import Input, InputLayer
 from .input_spec import InputSpec
+from .key_value_cache import KeyValueCache
 from .layer import Layer
 from .layer_normalization import LayerNormalization, RMSNormalization
 from .lstm import LSTM
@@ -160,6 +161,7 @@ __all__ = [
     "Input",
     "InputLayer",
     "InputSpec",
+    "KeyValueCache",
     "LSTM",
     "LSTMCell",
     "Layer",

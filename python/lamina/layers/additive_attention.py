@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import ops
-from .attention import Attention
+from .attention import Attention, nothing
 
 
 class AdditiveAttention(Attention):
@@ -36,4 +36,4 @@ class AdditiveAttention(Attention):
     def _operands(self, query, key):
         sums = ops.tanh(self._sums(query, key))
         scores = ops.sum(sums if self.scale is None else self.scale * sums, axis=-1)
-        return ops.zeros_like(query[..., :1]), ops.zeros_like(key[..., :1]), ops.expand_dims(scores, 1), 1.0
+        return nothing(query), nothing(key), ops.expand_dims(scores, 1), 1.0

@@ -12,6 +12,11 @@ from .layer import Layer
 _SCORES = ("dot", "concat")
 
 
+def nothing(x):
+    """Zeros in place of queries or keys whose scores come as a bias."""
+    return x[..., :1] if x._core.is_symbolic else ops.zeros_like(x[..., :1])
+
+
 class Attention(Layer):
     """softmax(query key^T) value; Luong et al. 2015, arXiv:1508.04025.
 
@@ -94,7 +99,7 @@ class Attention(Layer):
             return query, key, None, 1.0 if self.scale is None else self.scale
         scale = 1.0 if self.scale is None else self.scale
         scores = self.concat_score_weight * ops.sum(ops.tanh(scale * self._sums(query, key)), axis=-1)
-        return ops.zeros_like(query[..., :1]), ops.zeros_like(key[..., :1]), ops.expand_dims(scores, 1), 1.0
+        return nothing(query), nothing(key), ops.expand_dims(scores, 1), 1.0
 
     def _sums(self, query, key):
         """query + key, each with each: `[batch, queries, keys, size]`."""

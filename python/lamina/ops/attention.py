@@ -51,8 +51,8 @@ def dot_product_attention(
         bias: floating, added to the scores; broadcasts to `[batch, heads, queries, keys]`. Its gradient takes memory
             for all scores.
         mask: bool, True where the key counts; broadcasts likewise. Of a tuple of masks all must be True; two are read
-            as they are, so padding of queries and of keys needs no memory for all scores. A query none of whose keys counts weighs all keys
-            alike, as in Keras; see `zero_unseen`.
+            as they are, so that padding of queries and of keys takes no memory for all scores. A query none of whose
+            keys counts weighs all keys alike, as in Keras; see `zero_unseen`.
         scale: float or scalar tensor; 1 / sqrt(size) by default.
         is_causal: whether query i sees only keys up to its own place `first + i`. Keys are counted from the first one,
             also where there are fewer or more of them than queries.

@@ -1,0 +1,32 @@
+// Products C [m, n] (+)= A B of one thread whose B is packed once and multiplied with several A: float32 by
+// parts where gemm_split.h has it that way, else in fma. For ops that go through blocks; sizes as in gemm.h,
+// k of a few hundred at most. Bits depend on the sizes alone.
+#pragma once
+
+#include <cstddef>
+
+#include "ops/gemm.h"
+
+namespace lamina {
+
+class GemmPacked {
+ public:
+  GemmPacked() = default;
+  // g.m: rows of most of the products to come; decides on the way, as all of g. k, n > 0.
+  explicit GemmPacked(const GemmArgs& g);
+
+  size_t bytes() const { return bytes_; }  // of a packed B of g.k by g.n
+  // Packs B of k by n, at most those of the constructor.
+  void pack(const void* b, int64_t k, int64_t n, void* packed);
+  // With the B packed last.
+  void multiply(const void* a, int64_t m, bool accumulate, void* c) const;
+
+ private:
+  GemmArgs g_;
+  int parts_ = 0;  // 0: fma
+  size_t bytes_ = 0, fits_at_ = 0;
+  const void* b_ = nullptr;
+  void* packed_ = nullptr;
+};
+
+}  // namespace lamina
