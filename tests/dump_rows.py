@@ -223,10 +223,16 @@ def draws(dump):
 
 
 def others(dump):
-    """What no row calls: it serves the saving of files."""
+    """What no row calls: it serves the saving of files, and caches of keys and values."""
     dump.program("contiguous")
     x = np.arange(6.0).reshape(2, 3)
     dump.check("y", _core.contiguous(lm.convert_to_tensor(x)._core.transpose((1, 0))), x.T, 0.0)
+    dump.program("slice_assign")
+    room, place = lm.convert_to_tensor(np.zeros((2, 5, 3))), lm.convert_to_tensor(np.array(2, "int64"))
+    _core.slice_assign(room._core, lm.convert_to_tensor(x.reshape(2, 1, 3))._core, 1, place._core)
+    want = np.zeros((2, 5, 3))
+    want[:, 2] = x
+    dump.check("room", room._core, want, 0.0)
 
 
 def rules(dump):

@@ -68,6 +68,7 @@ void GemmPacked::multiply(const void* a, int64_t m, bool accumulate, void* c) co
          .c_row = g_.c_row,
          .accumulate = accumulate,
          .last = false,
+         .past_caches = false,
          .activation = Activation::none});
   }
   const GemmTypeKernels& kernels = gemm_kernels_of(g_.dtype);
