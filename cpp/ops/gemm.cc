@@ -385,21 +385,6 @@ double gemm_cost(const GemmArgs& g) {
   return 30 + cost_of(multiply_adds, gemm_kernels_of(g.dtype));
 }
 
-size_t gemm_packed_bytes(const GemmArgs& args) {
-  const GemmArgs g = with_unit_strides(args);
-  return g.k > 0 && gemm_split_prepacks(g) ? align64(gemm_split_packed_bytes(g)) : 0;
-}
-
-void gemm_pack(const GemmArgs& g, const void* b, void* packed) {
-  gemm_split_pack(g, static_cast<const float*>(b), packed);
-}
-
-void gemm_run_packed(const GemmArgs& g, const void* a, const void* b, const void* packed, const void* bias,
-                     void* c) {
-  gemm_split_run_packed(g, static_cast<const float*>(a), static_cast<const float*>(b), packed,
-                        static_cast<const float*>(bias), static_cast<float*>(c));
-}
-
 void gemm_run(const GemmArgs& args, const void* a, const void* b, const void* bias, void* c, void* scratch) {
   if (args.m == 0 || args.n == 0) return;
   GemmArgs g = with_unit_strides(args);

@@ -75,13 +75,6 @@ void gemm_run(const GemmArgs& args, const void* a, const void* b, const void* bi
 // Rough nanoseconds on one thread, for parallel_for grains.
 double gemm_cost(const GemmArgs& args);
 
-// Many products with one B, prepared once: bytes that it takes then, 64-byte aligned; 0 where gemm_run is as
-// fast. The results may differ from gemm_run's in their last bits.
-size_t gemm_packed_bytes(const GemmArgs& args);
-void gemm_pack(const GemmArgs& args, const void* b, void* packed);
-void gemm_run_packed(const GemmArgs& args, const void* a, const void* b, const void* packed, const void* bias,
-                     void* c);
-
 // What one call of a kernel multiplies: C[m, n] (+)= A[m, k] B[k, n], A in panels of `rows` rows, B in panels
 // of `cols` columns. Operands in place and packed differ in their strides only:
 //

@@ -23,8 +23,8 @@ class GemmPacked {
 
  private:
   GemmArgs g_;
-  int parts_ = 0;  // 0: fma
-  size_t bytes_ = 0, fits_at_ = 0;
+  bool splits_ = false;  // else fma
+  size_t bytes_ = 0;
   const void* b_ = nullptr;
   void* packed_ = nullptr;
 };

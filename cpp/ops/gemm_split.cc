@@ -254,8 +254,8 @@ void gemm_split_run_packed(const GemmArgs& g, const float* a, const float* b, co
   const int parts = split_parts(g.precision);
   const int64_t panels = ceil_div(g.n, kSplitPanel);
   int64_t tile_n = std::min(kTileN, round_up(g.n, kSplitPanel));
-  while (tile_n > kMinTileN && ceil_div(g.n, tile_n) < num_threads())
-    tile_n = round_up(tile_n / 2, kSplitPanel);
+  const int64_t threads = in_parallel() ? 1 : num_threads();
+  while (tile_n > kMinTileN && ceil_div(g.n, tile_n) < threads) tile_n = round_up(tile_n / 2, kSplitPanel);
   const int64_t tiles_m = ceil_div(g.m, kTileM), tiles = tiles_m * ceil_div(g.n, tile_n);
   const double cost = cost_of(g, g.m, g.n, true) / static_cast<double>(tiles);
   parallel_for(tiles, grain_for(cost), [&](int64_t begin, int64_t end) {

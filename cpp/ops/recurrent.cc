@@ -9,6 +9,7 @@
 #include "base/tensor.h"
 #include "ops/dispatch.h"
 #include "ops/gemm.h"
+#include "ops/gemm_split.h"
 #include "ops/launch.h"
 #include "ops/layout.h"
 
@@ -62,14 +63,17 @@ void multiply(const RecurrentArgs& a, int64_t n, const void* h, const void* w, c
               void* scratch) {
   GemmArgs g = a.gemm;
   g.m = n;
-  if (packed) return gemm_run_packed(g, h, w, packed, nullptr, s);
+  if (packed) {
+    return gemm_split_run_packed(g, static_cast<const float*>(h), static_cast<const float*>(w), packed,
+                                 nullptr, static_cast<float*>(s));
+  }
   gemm_run(g, h, w, nullptr, s, scratch);
 }
 
 // W prepared at the head of the scratch, or null.
 void* pack_weights(const RecurrentArgs& a, const void* w, void* scratch) {
   if (a.packed_bytes == 0) return nullptr;
-  gemm_pack(a.gemm, w, scratch);
+  gemm_split_pack(a.gemm, static_cast<const float*>(w), scratch);
   return scratch;
 }
 
@@ -190,8 +194,10 @@ RecurrentArgs make_args(RecurrentKind kind, DType dtype, int64_t T, int64_t B, i
     GemmArgs packed = a.gemm;
     packed.m = std::min(B, a.rows());
     if (gradient) packed.b_row = 1, packed.b_col = a.width();  // W itself: W^T need not be written first
-    a.packed_bytes = gemm_packed_bytes(packed);
-    if (a.packed_bytes > 0) a.gemm = packed;
+    if (gemm_split_prepacks(packed)) {
+      a.packed_bytes = align64(gemm_split_packed_bytes(packed));
+      a.gemm = packed;
+    }
   }
   GemmArgs last = a.gemm;  // of fewer samples
   last.m = B - (a.blocks() - 1) * a.rows();

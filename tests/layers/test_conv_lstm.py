@@ -47,9 +47,9 @@ def test_the_recursion():
     for t in range(4):
         gates = lm.ops.conv(X[:, t], kernel, 2, "same") + lm.ops.conv(state, recurrent, 1, "same") + bias
         i, f, g, o = np.split(gates.numpy(), 4, axis=-1)
-        s = lambda v: 1 / (1 + np.exp(-v))  # noqa: E731
-        cell = s(f) * cell + s(i) * np.tanh(g)
-        state = s(o) * np.tanh(cell)
+        i, f, o = (1 / (1 + np.exp(-gate)) for gate in (i, f, o))
+        cell = f * cell + i * np.tanh(g)
+        state = o * np.tanh(cell)
         np.testing.assert_allclose(outputs[:, t], state, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(h, state, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(c, cell, rtol=1e-5, atol=1e-6)
