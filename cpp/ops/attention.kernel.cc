@@ -54,15 +54,20 @@ void weights(const AttentionBlock& b, void* scores, int64_t row, void* maximum_,
     *correction = static_cast<T*>(correction_);
   alignas(64) T added[kAttentionQueries], keep[kAttentionLongKeys];
   const bool plain = b.plain() && b.scale > 0;
-  const V scale(plain ? static_cast<T>(b.scale) : T(1));
+  const T unseen = static_cast<T>(kUnseen);
   for (int64_t i = 0; i < b.rows; ++i, s += row) {
+    V scale(plain ? static_cast<T>(b.scale) : T(1));
     if (!plain) prepare(b, i, s);
     const V peaks = fold<T, PeakFold>(
         b.keys, [&](int64_t j, int k) __attribute__((always_inline)) {
           return keep_first(V::load(s + j, k), k, V(kLowest<T>));
         });
-    const T before = maximum[i], peak = simd_max(static_cast<T>(kUnseen), reduce_max(peaks * scale)),
+    const T before = maximum[i], peak = simd_max(unseen, reduce_max(peaks * scale)),
             top = simd_max(before, peak);
+    if (plain && peak == unseen) {  // all are -infinity or NaN, which prepare tells apart
+      prepare(b, i, s);
+      scale = V(T(1));
+    }
     if (b.state) draw_row(b, i, keep);
     const V shift(-top);
     const auto weight = [&](int64_t j, int k) __attribute__((always_inline)) {
@@ -99,14 +104,14 @@ void finish(void* o, int64_t row, int64_t rows, int64_t size, const void* maximu
   const T *top = static_cast<const T*>(maximum), *total = static_cast<const T*>(sum);
   for (int64_t i = 0; i < rows; ++i) {
     T* y = static_cast<T*>(o) + i * row;
-    const bool zero = zero_unseen && top[i] <= static_cast<T>(kUnseen);
+    const bool zero = zero_unseen && top[i] <= static_cast<T>(kUnseen) && total[i] >= 0;  // NaN stays
     const V by(T(1) / total[i]);
     along<T>(size, [&](int64_t j, int k) { (zero ? V(0) : V::load(y + j, k) * by).store(y + j, k); });
   }
   const V unseen(static_cast<T>(kUnseen));
   along<T>(rows, [&](int64_t i, int k) {
-    const V m = V::load(top + i, k), all = m + log(V::load(total + i, k));
-    select(m <= unseen, V(kLowest<T>), all).store(static_cast<T*>(lse) + i, k);
+    const V m = V::load(top + i, k), t = V::load(total + i, k), all = m + log(t);
+    select((m <= unseen) & (t >= V(T(0))), V(kLowest<T>), all).store(static_cast<T*>(lse) + i, k);
   });
 }
 

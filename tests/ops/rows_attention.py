@@ -27,7 +27,7 @@ def scores_of(query, key, bias, mask, scale, is_causal, sliding_window, first):
         seen = seen & (at <= place)
     if sliding_window:
         seen = seen & (np.abs(place - at) < sliding_window)
-    return np.where(seen, scores, -1e300)
+    return np.where(seen, np.maximum(scores, -1e300), -1e300)  # a score of -infinity counts as little; NaN stays
 
 
 def with_scores(
@@ -46,7 +46,7 @@ def with_scores(
     weights = np.exp(scores - scores.max(-1, keepdims=True, initial=-np.inf))
     weights = weights / weights.sum(-1, keepdims=True)
     if zero_unseen:
-        weights = np.where(scores > -1e299, weights, 0)
+        weights = np.where(scores <= -1e299, 0, weights)
     value = np.repeat(value, query.shape[2] // value.shape[2], 2)
     return np.einsum("bhts,bshe->bthe", weights, value), weights, weights
 

@@ -20,6 +20,7 @@ FAMILIES = {
     "recurrent": sequences.recurrent,
     "embedding": sequences.embedding,
     "ctc": sequences.ctc,
+    "attention": sequences.attention,
     "unary": pointwise.unary,
     "binary": pointwise.binary,
     "move": pointwise.move,

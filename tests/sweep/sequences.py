@@ -1,9 +1,10 @@
-"""Recurrent layers and CTC over sequences, and embeddings: rows picked by numbers that repeat."""
+"""Recurrent layers, attention and CTC over sequences, and embeddings: rows picked by numbers that repeat."""
 
 import numpy as np
 
 import lamina as lm
 
+from ..ops import rows_attention
 from ..ops import rows_recurrent as rows
 from ..ops.rows_ctc import alpha_loss
 from .check import Case, drawn, rounded
@@ -83,4 +84,35 @@ def ctc(rng):
         [x],
         tolerance=64 + 4 * np.sqrt(frames),
         floor=1.0,
+    )
+
+
+def attention(rng):
+    batch, groups, key_heads = (int(rng.integers(1, 4)) for _ in range(3))
+    queries, keys = size(rng), size(rng)
+    if chance(rng, 0.1):  # more than a block of queries, or of keys
+        batch, queries, keys = 1, int(rng.integers(120, 140)), int(rng.integers(250, 264))
+    width, value_width = size(rng, high=40), size(rng, high=40)
+    heads = groups * key_heads
+    given = (batch, queries, heads, width), (batch, keys, key_heads, width), (batch, keys, key_heads, value_width)
+    scores = (batch, heads, queries, keys)
+    broadcast = [1 if chance(rng) else n for n in scores]
+    inputs = list(drawn(rng, *given, *([tuple(broadcast)] if chance(rng) else [])))
+    kwargs = {
+        "mask": rng.random([1 if chance(rng) else n for n in scores]) < 0.7 if chance(rng) else None,
+        "is_causal": chance(rng),
+        "sliding_window": int(rng.integers(1, 50)) if chance(rng, 0.3) else None,
+        "first": int(rng.integers(0, 20)) if chance(rng, 0.3) else None,
+        "zero_unseen": chance(rng),
+    }
+    masked = None if kwargs["mask"] is None else kwargs["mask"].shape
+    return Case(
+        f"dot_product_attention {given}, bias {len(inputs) > 3}, {kwargs | {'mask': masked}}",
+        lambda *xs: lm.ops.dot_product_attention(*xs, **kwargs),
+        lambda *xs: rows_attention.attention(*xs, **kwargs),
+        inputs,
+        terms=max(width, keys),
+        tolerance=256,
+        floor=1.0,
+        same_from_views=False,
     )

@@ -11,7 +11,7 @@ from .. import _core
 from ..autograd import GradientTape, mode, record
 from ..tensor import Tensor
 from .arguments import integer, number
-from .arithmetic import less, less_equal, logical_and, where
+from .arithmetic import less, less_equal, logical_and, maximum, where
 from .common import cast, constant, floating, sum_to, tensor
 from .linalg import matmul
 from .random import _drawn, _dropout_grad
@@ -52,7 +52,8 @@ def dot_product_attention(
             for all scores.
         mask: bool, True where the key counts; broadcasts likewise. Of a tuple of masks all must be True; two are read
             as they are, so that padding of queries and of keys takes no memory for all scores. A query none of whose
-            keys counts weighs all keys alike, as in Keras; see `zero_unseen`.
+            keys counts weighs all keys alike, as in Keras; see `zero_unseen`. A score of -infinity, by a bias say, does
+            not count either.
         scale: float or scalar tensor; 1 / sqrt(size) by default.
         is_causal: whether query i sees only keys up to its own place `first + i`. Keys are counted from the first one,
             also where there are fewer or more of them than queries.
@@ -193,13 +194,13 @@ class _Problem:
         k, v = (expand_dims(transpose(x, axes), 2) for x, axes in ((k, (0, 2, 3, 1)), (v, (0, 2, 1, 3))))
         scores = reshape(matmul(q * self.scale, k), shape)
         if bias:
-            scores = scores + bias[0]
+            scores = maximum(scores + bias[0], _UNSEEN)
         seen = self._seen(queries, keys)
         if seen is not None:
             scores = where(seen, scores, _UNSEEN)
         weights = softmax(scores, axis=-1)
-        if seen is not None and self.zero_unseen:
-            weights = where(seen, weights, 0.0)
+        if self.zero_unseen:
+            weights = where(less_equal(scores, _UNSEEN), 0.0, weights)
         kept = weights
         if drawn is not None:
             whole = ones((*shape[:3], -(-keys // 64) * 64), self.dtype)
