@@ -187,7 +187,10 @@ struct selu_op {  // s = y: for x <= 0, f' = scale alpha exp(x) = y + scale alph
   static constexpr double kScale = 1.0507009873554805, kScaleAlpha = 1.0507009873554805 * 1.6732632423543772;
   template <class V>
   static V forward(V x, V) {
-    return select(x > V(0), V(kScale) * x, scaled_expm1(x, V(kScaleAlpha)));
+    // Large x in two terms: V(kScale) is above kScale, and its product with x infinite where the true one is
+    // not.
+    V scaled = select(x > V(1), fma(V(kScale - 1), x, x), V(kScale) * x);
+    return select(x > V(0), scaled, scaled_expm1(x, V(kScaleAlpha)));
   }
   template <class V>
   static V grad(V dy, V y, V) {

@@ -1,8 +1,9 @@
 """How far float32 functions are from the truth: python -m tests.ops.accuracy [--step 1] [--function exp ...]
 
-Takes every `step`-th of the 2^32 floats, computes each function through lamina.ops and in float64, and prints the
-worst error wherever argument and true result are normal numbers: of functions that are one kernel in units in the
-last place, of compositions in units of 2^-24 max(|x|, |y|). Where the truth is infinite or NaN, so must be the result.
+Takes every `step`-th of the 2^32 floats and those at the ends of the normal range, computes each function through
+lamina.ops and in float64, and prints the worst error wherever argument and true result are normal numbers: of functions
+that are one kernel in units in the last place, of compositions in units of 2^-24 max(|x|, |y|). Where the truth is
+infinite or NaN, so must be the result.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from lamina import _core
 
 BOUND = 2.5
 BLOCK = 1 << 17  # floats at a time: their float64 arrays stay in the second-level cache
+END = 1 << 14  # floats on each side of an end of their range
 TINY = np.finfo(np.float32).tiny
 
 
@@ -76,7 +78,11 @@ class Worst:
 
 
 def floats(step):
-    """Blocks of every step-th float by its bits, the last one included."""
+    """Blocks: the floats around the least normal one, twice it, and infinity, then every step-th by its bits."""
+    for sign in (0, 1 << 31):
+        for end in (0x00800000, 0x01000000, 0x7F800000):
+            around = np.arange(end - END, end + END) + sign
+            yield around.astype(np.uint32).view(np.float32)
     stride = BLOCK * step
     for start in range(0, 1 << 32, stride):
         yield np.arange(start, min(start + stride, 1 << 32), step, np.uint64).astype(np.uint32).view(np.float32)
@@ -103,7 +109,7 @@ def worst(function, step):
             odd = kept & ~np.isfinite(rounded) & (kernel | np.isfinite(x))
             wrong = odd & ~((y == rounded) | (np.isnan(y) & np.isnan(rounded)))
             found.take(np.where(wrong[wrong], np.inf, 0.0), x[wrong])
-            normal = (np.abs(x) >= TINY) & np.isfinite(x) & np.isfinite(rounded) & (np.abs(rounded) >= TINY)
+            normal = (np.abs(x) >= TINY) & np.isfinite(x) & np.isfinite(rounded) & (np.abs(want) >= TINY)
             if kernel:
                 found.take(np.abs(wide - want)[normal] / ulp(want[normal]), x[normal])
             else:
