@@ -162,14 +162,14 @@ class QueryPart {
 Status run_attention(const AttentionArgs& a, Buffers b) {
   const AttentionData data(a, b);
   if (a.drops) std::copy_n(data.state, 3, b.at<int64_t>(10));
-  AttentionSlots slots(a, b.scratch);
+  Slots slots(b.scratch, a.slot_bytes, a.slots);
   const int64_t parts = ceil_div(a.T, a.part_queries);
   const double blocks = static_cast<double>(ceil_div(a.part_queries, kAttentionQueries) * a.key_blocks());
   const double cost = blocks * (kScoreCost * static_cast<double>(a.queries() * a.keys()) +
                                 gemm_cost(scores_product(a, a.queries(), a.keys())) +
                                 gemm_cost(output_product(a, a.queries(), a.keys())));
   parallel_for(a.B * a.H * parts, grain_for(cost), [&](int64_t begin, int64_t end) {
-    const AttentionSlots::Slot slot(slots);
+    const Slots::Slot slot(slots);
     QueryPart part(a, data, slot.data(), b.at<char>(8), b.at<char>(9));
     for (int64_t item = begin; item < end; ++item) {
       const int64_t i = item % parts * a.part_queries;

@@ -3,13 +3,11 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
-#include <bit>
-#include <thread>
 
 #include "base/dtype.h"
 #include "base/parallel.h"
 #include "base/rounding.h"
+#include "base/slots.h"
 #include "ops/attention.h"
 #include "ops/gemm_packed.h"
 #include "ops/launch.h"
@@ -114,43 +112,7 @@ inline bool seen(const AttentionBlock& b) {
   return b.low < b.keys && b.high + (b.rows - 1) * b.high_slope > 0;
 }
 
-// Memory for the chunks of a loop that run at a time, lowest first, so that it stays in a core's cache. Where
-// more threads run than there are parts, they wait.
-class AttentionSlots {
- public:
-  AttentionSlots(const AttentionArgs& a, void* scratch)
-      : free_(~uint64_t{0} >> (64 - a.slots)), base_(static_cast<char*>(scratch)), bytes_(a.slot_bytes) {}
-
-  class Slot {
-   public:
-    explicit Slot(AttentionSlots& slots) : slots_(slots) {
-      uint64_t free = slots.free_.load(std::memory_order_acquire);
-      for (;;) {
-        if (free == 0) {
-          std::this_thread::yield();
-          free = slots.free_.load(std::memory_order_acquire);
-        } else if (slots.free_.compare_exchange_weak(free, free & (free - 1), std::memory_order_acquire)) {
-          break;
-        }
-      }
-      index_ = std::countr_zero(free);
-    }
-    ~Slot() { slots_.free_.fetch_or(uint64_t{1} << index_, std::memory_order_release); }
-    Slot(const Slot&) = delete;
-    char* data() const { return slots_.base_ + static_cast<size_t>(index_) * slots_.bytes_; }
-
-   private:
-    AttentionSlots& slots_;
-    int index_;
-  };
-
- private:
-  std::atomic<uint64_t> free_;
-  char* base_;
-  size_t bytes_;
-};
-
-// How many of them a loop over so many items is given.
+// How many pieces of memory (slots.h) a loop over so many items is given.
 inline int64_t attention_slots(int64_t items) {
   return std::max<int64_t>(1, std::min(items, std::min<int64_t>(64, std::max(16, num_threads()))));
 }

@@ -171,7 +171,7 @@ Status run_attention_grad(const AttentionGradArgs& a, Buffers b) {
       }
     }
   });
-  AttentionSlots slots(a, shares + a.share_bytes);
+  Slots slots(shares + a.share_bytes, a.slot_bytes, a.slots);
   const double blocks =
                    static_cast<double>(a.group() * a.query_blocks() * ceil_div(a.part_keys, a.block_keys())),
                scores = static_cast<double>(a.queries() * a.keys());
@@ -181,7 +181,7 @@ Status run_attention_grad(const AttentionGradArgs& a, Buffers b) {
                 gemm_cost(a.dq(rows, keys)) + gemm_cost(a.dkv(rows, keys, a.E, a.dy.place)) +
                 gemm_cost(a.dkv(rows, keys, a.D, a.q.place)));
   parallel_for(a.B * a.K * a.parts, grain_for(cost), [&](int64_t begin, int64_t end) {
-    const AttentionSlots::Slot slot(slots);
+    const Slots::Slot slot(slots);
     for (int64_t n = begin; n < end; ++n) {
       const int64_t part = n % a.parts, kv = n / a.parts % a.K, batch = n / a.parts / a.K;
       KeyPart(a, data, b, slot.data())

@@ -11,7 +11,7 @@
 namespace lamina {
 
 const void* conv_dz(const ConvEpilogueGrad& e, DType dtype, const void* dy, int64_t first, int64_t pixels,
-                    int64_t f, void* temporary, void* sums) {
+                    int64_t f, bool accumulate, void* temporary, void* sums) {
   const auto item = static_cast<int64_t>(itemsize(dtype));
   const auto past = [](const void* p, int64_t bytes) { return static_cast<const char*>(p) + bytes; };
   const auto to = [](void* p, int64_t bytes) { return static_cast<char*>(p) + bytes; };
@@ -29,7 +29,7 @@ const void* conv_dz(const ConvEpilogueGrad& e, DType dtype, const void* dy, int6
                    to(sums, block * f * item), std::min(kGradRows, pixels - block * kGradRows), f);
     }
   });
-  if (e.db) kernels.combine(sums, f, blocks, e.db, f, first > 0);
+  if (e.db) kernels.combine(sums, f, blocks, e.db, f, accumulate);
   return dz ? dz : from;
 }
 

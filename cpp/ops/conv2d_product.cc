@@ -109,7 +109,7 @@ void run_weight_product(const ConvJob& j, DType dtype, const void* source, const
     GemmArgs gemm = as_weight_product(j, dtype, pixels);
     gemm.accumulate = first > 0;
     gemm_run(gemm, static_cast<const char*>(source) + first * j.c * item,
-             conv_dz(e, dtype, dy, first, pixels, j.fg, dz, sums), nullptr, dw, scratch);
+             conv_dz(e, dtype, dy, first, pixels, j.fg, gemm.accumulate, dz, sums), nullptr, dw, scratch);
   }
 }
 

@@ -230,7 +230,7 @@ bool run_conv_split(const ConvJob& j, const float* source, const float* w, const
   } else if (!pack_filters(j, layout, w, static_cast<uint16_t*>(filters), fits)) {
     return false;
   }
-  return all_stages(j, layout, [&](const Stage& stage) {
+  return all_stages(j, layout, 0, j.n, [&](const Stage& stage) {
     return fill_planes(j, layout, stage, source, planes, fits) &&
            multiply_stage(j, layout, stage, planes, steps, w, filters, bias, activation, y, fits);
   });

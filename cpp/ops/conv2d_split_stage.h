@@ -93,12 +93,12 @@ struct Stage {
   int64_t image, images, row, rows;
 };
 
-// body(stage) one after another until one gives false.
+// body(stage) one after another, from those of [image, end), until one gives false.
 template <class Body>
-bool all_stages(const ConvJob& j, const Layout& layout, const Body& body) {
-  for (int64_t image = 0; image < j.n; image += layout.images) {
+bool all_stages(const ConvJob& j, const Layout& layout, int64_t image, int64_t end, const Body& body) {
+  for (; image < end; image += layout.images) {
     for (int64_t row = 0; row < j.oh; row += layout.rows) {
-      if (!body(Stage{image, std::min(layout.images, j.n - image), row, std::min(layout.rows, j.oh - row)}))
+      if (!body(Stage{image, std::min(layout.images, end - image), row, std::min(layout.rows, j.oh - row)}))
         return false;
     }
   }

@@ -1,10 +1,13 @@
 #include <algorithm>
+#include <array>
 
 #include "base/dtype.h"
 #include "base/parallel.h"
+#include "base/slots.h"
 #include "ops/conv2d_grad.h"
 #include "ops/conv2d_split.h"
 #include "ops/conv2d_split_stage.h"
+#include "ops/gemm.h"
 
 namespace lamina {
 namespace {
@@ -15,12 +18,24 @@ using namespace conv_split;
 constexpr double kPairCost = 0.1, kFmaCost = 0.014;
 // Split dz of the filters that go through all of k together: stays in L2.
 constexpr int64_t kGroupBytes = 768 << 10;
+// Shares of the images that threads sum by themselves: where dw is small, what is beside the products is
+// much, and a stage that threads divide moves its planes and dz from core to core. Adding a share to dw costs
+// kShareCost nanoseconds an element and at most kShareWork of the products.
+constexpr int64_t kMaxShares = 8, kShareBytes = 2 << 20;
+constexpr double kShareCost = 0.2, kShareWork = 0.02;
 
-// Of a weight gradient, after the planes.
+double products_cost(const ConvJob& j, int parts) {
+  return kProductCost * parts * (parts + 1) / 2 * static_cast<double>(j.n * j.oh * j.ow) *
+         static_cast<double>(round_up(j.fg, 16) * j.depth());
+}
+
+// Of a weight gradient. A slot holds what one stage needs; the shares' sums of dw and db follow them.
 struct WeightLayout {
   Layout layout;
   int64_t pixels, k, group;  // of a stage; rows of dw; filters that go through all of k together
-  size_t windows_bytes, dz_bytes, packed_bytes, sums_bytes, fits_bytes, total;
+  int64_t shares;            // of the images, each with a sum of its own
+  size_t windows_bytes, dz_bytes, packed_bytes, sums_bytes, fits_bytes, slot_bytes;
+  size_t dw_bytes, db_bytes, total;
 
   // dz_kept: the caller keeps dz, or it is dy; else a stage has one of its own.
   WeightLayout(const ConvJob& j, bool dz_kept)
@@ -38,8 +53,29 @@ struct WeightLayout {
     sums_bytes = floats(ceil_div(pixels, kGradRows) * j.fg);
     fits_bytes = align64(static_cast<size_t>(std::max(ceil_div(pixels, kSplitUnit), layout.split_rows())) *
                          sizeof(bool));
-    total = 2 * layout.steps_bytes + layout.planes_bytes + windows_bytes + dz_bytes + packed_bytes +
-            sums_bytes + fits_bytes;
+    slot_bytes = layout.planes_bytes + windows_bytes + dz_bytes + packed_bytes + sums_bytes + fits_bytes;
+    shares = shares_of(j);
+    dw_bytes = floats(k * j.fg);
+    db_bytes = floats(j.fg);
+    total = 2 * layout.steps_bytes + static_cast<size_t>(shares) * slot_bytes +
+            static_cast<size_t>(shares - 1) * (dw_bytes + db_bytes);
+  }
+  // First image of a share.
+  int64_t share_image(const ConvJob& j, int64_t share) const {
+    return std::min(share * layout.image_stages / shares * layout.images, j.n);
+  }
+
+ private:
+  // A power of two, so that threads have as many.
+  int64_t shares_of(const ConvJob& j) const {
+    const int64_t size = k * j.fg, item = sizeof(float);
+    const double most = kShareWork / kShareCost * products_cost(j, layout.parts) / static_cast<double>(size);
+    int64_t count = 1;
+    while (2 * count <= std::min(kMaxShares, layout.image_stages) && 2 * count * size * item <= kShareBytes &&
+           static_cast<double>(2 * count) <= most) {
+      count *= 2;
+    }
+    return count;
   }
 };
 
@@ -86,55 +122,31 @@ bool pack_dz(const ConvJob& j, const WeightLayout& l, const float* dz, int64_t p
   return all_fit(fits, units);
 }
 
-}  // namespace
-
-bool conv_weight_splits(const ConvJob& j, DType dtype) {
-  if (!may_split(j, dtype) || j.y_base != 0 || j.y_col != j.fg || j.y_row != j.ow * j.fg ||
-      j.y_image != j.oh * j.y_row)
-    return false;
-  const WeightLayout l(j, true);
-  const double pixels = static_cast<double>(j.n * j.oh * j.ow), k = static_cast<double>(l.k),
-               f = static_cast<double>(j.fg);
-  const double images = static_cast<double>(j.n * l.layout.row_stages);
-  const double tiles = kProductCost * l.layout.parts * (l.layout.parts + 1) / 2 * pixels *
-                           static_cast<double>(round_up(j.fg, 16)) * k +
-                       kSplitCost * (images * static_cast<double>(l.layout.image_pixels * j.c) + pixels * f) +
-                       kPairCost * pixels * k * static_cast<double>(ceil_div(j.fg, l.group)) +
-                       kResultCost * k * f * (1 + pixels / 128);
-  return tiles < kFmaCost * multiply_adds(j);
-}
-
-size_t conv_split_weight_scratch(const ConvJob& job, bool dz_kept) {
-  return WeightLayout(job, dz_kept).total;
-}
-
-bool run_conv_split_weight(const ConvJob& j, const float* source, const float* dy, float* dw,
-                           const ConvEpilogueGrad& e, void* scratch) {
-  const WeightLayout l(j, e.activation == Activation::none || e.dz);
+// Adds the gradient of the images [image, end) to dw and e.db, which it begins.
+bool sum_images(const ConvJob& j, const WeightLayout& l, int64_t image, int64_t end, const float* source,
+                const float* dy, float* dw, const ConvEpilogueGrad& e, const int64_t* steps,
+                const int64_t* rows, char* slot) {
   const Layout& layout = l.layout;
-  char* at = static_cast<char*>(scratch);
   const auto next = [&](size_t bytes) {
-    char* p = at;
-    at += bytes;
+    char* p = slot;
+    slot += bytes;
     return static_cast<void*>(p);
   };
-  auto* steps = static_cast<int64_t*>(next(layout.steps_bytes));
   auto* planes = static_cast<uint16_t*>(next(layout.planes_bytes));
-  auto* rows = static_cast<int64_t*>(next(layout.steps_bytes));
   auto* windows = static_cast<int64_t*>(next(l.windows_bytes));
   auto* dz_temporary = static_cast<float*>(next(l.dz_bytes));
   auto* packed = static_cast<uint16_t*>(next(l.packed_bytes));
   auto* sums = static_cast<float*>(next(l.sums_bytes));
   auto* fits = static_cast<bool*>(next(l.fits_bytes));
 
-  fill_steps(j, layout, steps);
-  fill_rows(j, rows);
   const auto weight = conv_split_kernels()->weight[layout.parts - 1];
-  return all_stages(j, layout, [&](const Stage& stage) {
+  return all_stages(j, layout, image, end, [&](const Stage& stage) {
     const int64_t pixels = stage.images * stage.rows * j.ow;
+    const bool begun = stage.image > image || stage.row > 0;
     if (!fill_planes(j, layout, stage, source, planes, fits)) return false;
-    const auto* dz = static_cast<const float*>(conv_dz(
-        e, DType::kFloat32, dy, (stage.image * j.oh + stage.row) * j.ow, pixels, j.fg, dz_temporary, sums));
+    const auto* dz =
+        static_cast<const float*>(conv_dz(e, DType::kFloat32, dy, (stage.image * j.oh + stage.row) * j.ow,
+                                          pixels, j.fg, begun, dz_temporary, sums));
     if (!pack_dz(j, l, dz, pixels, packed, fits)) return false;
     fill_windows(j, layout, stage, windows);
     const double products = layout.parts * (layout.parts + 1) / 2;
@@ -157,12 +169,84 @@ bool run_conv_split_weight(const ConvJob& j, const float* source, const float* d
                 .dw_row = j.fg,
                 .filters = std::min(group, j.fg - f),
                 .pixels = pixels,
-                .accumulate = stage.image + stage.row > 0});
+                .accumulate = begun});
         item += count;
       }
     });
     return true;
   });
+}
+
+// sums[n] += shares[0] + shares[1] + ..., `bytes` apart.
+void add_shares(const WeightLayout& l, const char* shares, size_t bytes, int64_t n, void* sums) {
+  const auto combine = gemm_kernels_of(DType::kFloat32).combine;
+  const int64_t stride = static_cast<int64_t>(bytes / sizeof(float));
+  parallel_for(n, grain_for(0.1 * static_cast<double>(l.shares)), [&](int64_t begin, int64_t end) {
+    combine(reinterpret_cast<const float*>(shares) + begin, stride, l.shares - 1,
+            static_cast<float*>(sums) + begin, end - begin, true);
+  });
+}
+
+}  // namespace
+
+bool conv_weight_splits(const ConvJob& j, DType dtype) {
+  if (!may_split(j, dtype) || j.y_base != 0 || j.y_col != j.fg || j.y_row != j.ow * j.fg ||
+      j.y_image != j.oh * j.y_row)
+    return false;
+  const WeightLayout l(j, true);
+  const double pixels = static_cast<double>(j.n * j.oh * j.ow), k = static_cast<double>(l.k),
+               f = static_cast<double>(j.fg);
+  const double images = static_cast<double>(j.n * l.layout.row_stages);
+  const double tiles = products_cost(j, l.layout.parts) +
+                       kSplitCost * (images * static_cast<double>(l.layout.image_pixels * j.c) + pixels * f) +
+                       kPairCost * pixels * k * static_cast<double>(ceil_div(j.fg, l.group)) +
+                       kResultCost * k * f * (1 + pixels / 128);
+  return tiles < kFmaCost * multiply_adds(j);
+}
+
+size_t conv_split_weight_scratch(const ConvJob& job, bool dz_kept) {
+  return WeightLayout(job, dz_kept).total;
+}
+
+bool run_conv_split_weight(const ConvJob& j, const float* source, const float* dy, float* dw,
+                           const ConvEpilogueGrad& e, void* scratch) {
+  const WeightLayout l(j, e.activation == Activation::none || e.dz);
+  char* at = static_cast<char*>(scratch);
+  auto* steps = reinterpret_cast<int64_t*>(at);
+  auto* rows = reinterpret_cast<int64_t*>(at += l.layout.steps_bytes);
+  Slots slots(at += l.layout.steps_bytes, l.slot_bytes, l.shares);
+  char* dw_shares = at += static_cast<size_t>(l.shares) * l.slot_bytes;
+  char* db_shares = at + static_cast<size_t>(l.shares - 1) * l.dw_bytes;
+  fill_steps(j, l.layout, steps);
+  fill_rows(j, rows);
+
+  std::array<bool, kMaxShares> good{};
+  const auto sum_shares = [&](int64_t begin, int64_t end) {
+    const Slots::Slot slot(slots);
+    for (int64_t share = begin; share < end; ++share) {
+      ConvEpilogueGrad own = e;
+      float* to = dw;
+      if (share > 0) {
+        to = reinterpret_cast<float*>(dw_shares + static_cast<size_t>(share - 1) * l.dw_bytes);
+        if (e.db) own.db = db_shares + static_cast<size_t>(share - 1) * l.db_bytes;
+      }
+      good[static_cast<size_t>(share)] =
+          sum_images(j, l, l.share_image(j, share), l.share_image(j, share + 1), source, dy, to, own, steps,
+                     rows, slot.data());
+    }
+  };
+  if (l.shares < num_threads()) {  // they divide the stages of one share after another
+    sum_shares(0, l.shares);
+  } else {
+    const double cost = products_cost(j, l.layout.parts) / static_cast<double>(l.shares);
+    parallel_for(l.shares, grain_for(cost), sum_shares);
+  }
+  if (!all_fit(good.data(), l.shares)) return false;
+  if (l.shares > 1) {
+    add_shares(l, dw_shares, l.dw_bytes, l.k * j.fg, dw);
+    if (e.db) add_shares(l, db_shares, l.db_bytes, j.fg, e.db);
+  }
+  return true;
 }
 
 }  // namespace lamina

@@ -1,13 +1,12 @@
 #include "ops/ctc.h"
 
 #include <algorithm>
-#include <atomic>
-#include <bit>
 #include <cstring>
 #include <limits>
 
 #include "base/parallel.h"
 #include "base/rounding.h"
+#include "base/slots.h"
 #include "base/tensor.h"
 #include "ops/dispatch.h"
 #include "ops/launch.h"
@@ -80,23 +79,6 @@ Status read_indices(const CtcArgs& a, Buffers b, const Indices& to) {
   return {};
 }
 
-// Hands out its parts by the smallest free number, so that one thread keeps to one part.
-class Slots {
- public:
-  int claim() {
-    uint64_t used = used_.load(std::memory_order_relaxed);
-    int slot;
-    do {
-      slot = std::countr_one(used);
-    } while (!used_.compare_exchange_weak(used, used | uint64_t{1} << slot, std::memory_order_acquire));
-    return slot;
-  }
-  void release(int slot) { used_.fetch_and(~(uint64_t{1} << slot), std::memory_order_release); }
-
- private:
-  std::atomic<uint64_t> used_{0};
-};
-
 // Takes memory piece by piece; from null it counts.
 struct Carver {
   char* base;
@@ -149,15 +131,12 @@ Status run_ctc_loss(const CtcArgs& a, Buffers b) {
   };
   const int64_t tasks = a.tasks();
   const double cost = kCost * (a.gradient ? 3 : 1) * (a.positions() + static_cast<double>(a.T * a.C));
-  Slots slots;
-  parallel_for(
-      tasks, grain_for(cost * static_cast<double>(ceil_div(a.B, tasks))), [&](int64_t begin, int64_t end) {
-        const int slot = slots.claim();
-        char* scratch =
-            static_cast<char*>(b.scratch) + a.index_bytes() + static_cast<size_t>(slot) * a.sample_bytes;
-        for (int64_t r = begin * a.B / tasks; r < end * a.B / tasks; ++r) one(r, scratch);
-        slots.release(slot);
-      });
+  Slots slots(static_cast<char*>(b.scratch) + a.index_bytes(), a.sample_bytes, tasks);
+  parallel_for(tasks, grain_for(cost * static_cast<double>(ceil_div(a.B, tasks))),
+               [&](int64_t begin, int64_t end) {
+                 const Slots::Slot slot(slots);
+                 for (int64_t r = begin * a.B / tasks; r < end * a.B / tasks; ++r) one(r, slot.data());
+               });
   return {};
 }
 
