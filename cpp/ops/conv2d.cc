@@ -22,6 +22,7 @@ struct Conv2dArgs {
   Conv2dWindow window;
   Activation activation;
   MatmulPrecision precision;
+  int64_t threads;
   bool has_bias;
   bool has_dz;  // of the layer gradient; dx of the depthwise one
 };
@@ -87,7 +88,8 @@ ConvJob forward_job(const Conv2dArgs& a) {
           .w_k = a.F,
           .w_f = 1,
           .w_group = fg,
-          .precision = a.precision};
+          .precision = a.precision,
+          .threads = a.threads};
 }
 
 // Input pixels of phase (ph, pw) as a dense correlation of dy with the flipped, transposed filters of the
@@ -128,7 +130,8 @@ ConvJob input_grad_job(const Conv2dArgs& a, int64_t ph, int64_t pw) {
           .w_k = 1,
           .w_f = a.F,
           .w_group = fg,
-          .precision = a.precision};
+          .precision = a.precision,
+          .threads = a.threads};
 }
 
 // body(job) for every phase that has input pixels.
@@ -265,6 +268,7 @@ Conv2dArgs make_args(const char* op, const Shape& x, const Shape& w, DType dtype
           .window = v,
           .activation = Activation::none,
           .precision = matmul_precision(),
+          .threads = num_threads(),
           .has_bias = false,
           .has_dz = false};
 }

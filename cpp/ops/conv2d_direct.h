@@ -31,6 +31,7 @@ struct ConvJob {
   int64_t y_base, y_image, y_row, y_col;          // output address of a pixel, in elements
   int64_t w_base, w_kh, w_kw, w_k, w_f, w_group;  // filter address, in elements, of any sign
   MatmulPrecision precision;
+  int64_t threads;  // that scratch was made for
 
   int64_t depth() const { return kh * kw * kc; }
 };

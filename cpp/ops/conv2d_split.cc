@@ -1,8 +1,10 @@
 #include "ops/conv2d_split.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/parallel.h"
+#include "base/slots.h"
 #include "ops/conv2d_split_stage.h"
 #include "ops/dispatch.h"
 
@@ -37,9 +39,11 @@ struct ForwardLayout : Layout {
   int64_t block_units;
   size_t packed_bytes, fits_bytes, total;
 
-  explicit ForwardLayout(const ConvJob& j) : Layout(j, stage_bytes_of(j), 0) {
+  // A share of a job is gathered as the whole is, which fixes the bits.
+  explicit ForwardLayout(const ConvJob& j, const ForwardLayout* whole = nullptr)
+      : Layout(j, stage_bytes_of(j), 0) {
     positions = (rows - 1) * plane_w + j.ow;
-    gathered = gathering_pays(j);
+    gathered = whole ? whole->gathered : gathering_pays(j);
     block_units = block_units_of(j, gathered);
     packed_bytes = align64(static_cast<size_t>(panels * split_panel_size(parts, units_of(j) * kSplitUnit)) *
                            sizeof(uint16_t));
@@ -65,6 +69,34 @@ struct ForwardLayout : Layout {
                  outputs = static_cast<double>(rows * j.ow);
     return all / outputs > 1.05 + 0.3 / static_cast<double>(panels);
   }
+};
+
+// A job cut into shares of the images for threads that split sources and filters for themselves: what one
+// core has just written reaches another at a fraction of the rate at which it is read where it was written.
+struct Shares {
+  static constexpr int64_t kMost = 16;
+  int64_t threads, count = 1;
+
+  Shares(const ConvJob& j, const ForwardLayout& whole)
+      : threads(j.threads), products_(products_cost(j, whole.parts)) {
+    if (threads == 1 || threads > kMost / 2 || j.n < threads || products_ < 2 * kGrainCost) return;
+    const double again = kSplitCost * static_cast<double>(j.depth() * j.fg);  // in each share: its filters
+    if (again > kMostAgain * products_ / static_cast<double>(threads)) return;
+    count = threads;
+    if (j.n >= 4 * threads && again < kLittleAgain * products_) count *= 2;
+  }
+  double cost() const { return products_ / static_cast<double>(count); }
+  // Images of a share.
+  int64_t begin(const ConvJob& j, int64_t share) const { return ceil_div(share * j.n, count); }
+  ConvJob job(const ConvJob& j, int64_t share) const {
+    ConvJob part = j;
+    part.n = begin(j, share + 1) - begin(j, share);
+    return part;
+  }
+
+ private:
+  static constexpr double kMostAgain = 0.35, kLittleAgain = 0.02;  // of the products
+  double products_;
 };
 
 // [unit]: where in w its first filter begins.
@@ -133,7 +165,7 @@ struct Tiles {
   Tiles(const ConvJob& j, int64_t panels_m, bool packed)
       : m((packed ? kPackedTilePixels : kTilePixels) / kSplitPanel),
         n(std::min(kSplitTileN, round_up(j.fg, kSplitPanel))) {
-    const int64_t threads = num_threads();
+    const int64_t threads = in_parallel() ? 1 : num_threads();
     if (threads == 1) return;
     const auto too_few = [&] { return ceil_div(panels_m, m) * ceil_div(j.fg, n) < kThreadTiles * threads; };
     const auto fewer_filters = [&] {
@@ -213,11 +245,15 @@ bool conv_splits(const ConvJob& j, DType dtype) {
   return tiles < kFmaCost * multiply_adds(j);
 }
 
-size_t conv_split_scratch(const ConvJob& job) { return ForwardLayout(job).total; }
+namespace {
 
-bool run_conv_split(const ConvJob& j, const float* source, const float* w, const float* bias,
-                    Activation activation, float* y, void* scratch) {
-  const ForwardLayout layout(j);
+// Of the first share, the largest.
+size_t share_bytes(const ConvJob& j, const ForwardLayout& whole, const Shares& shares) {
+  return align64(ForwardLayout(shares.job(j, 0), &whole).total);
+}
+
+bool run_share(const ConvJob& j, const ForwardLayout& layout, const float* source, const float* w,
+               const float* bias, Activation activation, float* y, void* scratch) {
   char* at = static_cast<char*>(scratch);
   int64_t* steps = reinterpret_cast<int64_t*>(at);
   void* filters = at += layout.steps_bytes;
@@ -234,6 +270,35 @@ bool run_conv_split(const ConvJob& j, const float* source, const float* w, const
     return fill_planes(j, layout, stage, source, planes, fits) &&
            multiply_stage(j, layout, stage, planes, steps, w, filters, bias, activation, y, fits);
   });
+}
+
+}  // namespace
+
+size_t conv_split_scratch(const ConvJob& j) {
+  const ForwardLayout whole(j);
+  const Shares shares(j, whole);
+  return std::max(whole.total, static_cast<size_t>(shares.threads) * share_bytes(j, whole, shares));
+}
+
+bool run_conv_split(const ConvJob& j, const float* source, const float* w, const float* bias,
+                    Activation activation, float* y, void* scratch) {
+  const ForwardLayout whole(j);
+  const Shares shares(j, whole);
+  if (shares.count == 1 || num_threads() != shares.threads || in_parallel())
+    return run_share(j, whole, source, w, bias, activation, y, scratch);
+  std::array<bool, Shares::kMost> good{};
+  Slots slots(scratch, share_bytes(j, whole, shares), shares.threads);
+  parallel_for(shares.count, grain_for(shares.cost()), [&](int64_t begin, int64_t end) {
+    const Slots::Slot slot(slots);
+    for (int64_t share = begin; share < end; ++share) {
+      const ConvJob part = shares.job(j, share);
+      const int64_t image = shares.begin(j, share);
+      good[static_cast<size_t>(share)] =
+          run_share(part, ForwardLayout(part, &whole), source + image * j.h * j.w * j.c, w, bias, activation,
+                    y + image * j.y_image, slot.data());
+    }
+  });
+  return all_fit(good.data(), shares.count);
 }
 
 }  // namespace lamina

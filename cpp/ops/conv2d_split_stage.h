@@ -16,6 +16,11 @@ namespace lamina::conv_split {
 // result.
 inline constexpr double kProductCost = 0.00075, kSplitCost = 0.35, kResultCost = 0.1;
 
+inline double products_cost(const ConvJob& j, int parts) {
+  return kProductCost * parts * (parts + 1) / 2 * static_cast<double>(j.n * j.oh * j.ow) *
+         static_cast<double>(round_up(j.fg, 16) * j.depth());
+}
+
 inline int64_t units_of(const ConvJob& j) { return j.kh * j.kw * (j.kc / kSplitUnit); }
 
 // Unit of k: channels outside, taps inside, so that the window of 32 channels stays in L1.

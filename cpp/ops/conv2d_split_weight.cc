@@ -22,12 +22,7 @@ constexpr int64_t kGroupBytes = 768 << 10;
 // much, and a stage that threads divide moves its planes and dz from core to core. Adding a share to dw costs
 // kShareCost nanoseconds an element and at most kShareWork of the products.
 constexpr int64_t kMaxShares = 8, kShareBytes = 2 << 20;
-constexpr double kShareCost = 0.2, kShareWork = 0.02;
-
-double products_cost(const ConvJob& j, int parts) {
-  return kProductCost * parts * (parts + 1) / 2 * static_cast<double>(j.n * j.oh * j.ow) *
-         static_cast<double>(round_up(j.fg, 16) * j.depth());
-}
+constexpr double kShareCost = 0.13, kShareWork = 0.03;
 
 // Of a weight gradient. A slot holds what one stage needs; the shares' sums of dw and db follow them.
 struct WeightLayout {

@@ -94,6 +94,52 @@ def test_input_gradient_toward_few_channels(n, h, w, c, f, kernel, strides, dila
     np.testing.assert_allclose(dx, want, rtol=0, atol=(1e-5 if dtype == "float32" else 1e-12) * np.abs(want).max())
 
 
+@pytest.mark.parametrize(
+    "n, h, w, c, f, stride",
+    [
+        (17, 13, 13, 32, 64, 1),
+        (9, 32, 32, 64, 64, 1),
+        (11, 9, 7, 96, 40, 1),
+        (8, 16, 16, 64, 128, 2),
+        (6, 4, 4, 128, 256, 1),
+    ],
+)
+def test_shares_of_the_images(n, h, w, c, f, stride):
+    """Threads that take images for themselves: the same bits for any number, also of a step captured with another."""
+    rng = np.random.default_rng(0)
+    x, filters, bias = (rng.standard_normal(s).astype(np.float32) for s in ((n, h, w, c), (3, 3, c, f), (f,)))
+    sources = [lm.convert_to_tensor(v) for v in (x, filters / 16, bias)]
+
+    def layer(x, filters, bias, dy=None):
+        with lm.GradientTape() as tape:
+            for source in (x, filters, bias):
+                tape.watch(source)
+            y = ops.conv2d(x, filters, bias, strides=stride, padding="same", activation="tanh")
+        return (y, *tape.gradient(y, [x, filters, bias], y if dy is None else dy))
+
+    def results(run):
+        return b"".join(v.numpy().tobytes() for v in run(*sources))
+
+    before, bits, captured = lm.get_num_threads(), set(), lm.function(layer)
+    try:
+        for threads in (3, 1, 2, 4, 7):
+            lm.set_num_threads(threads)
+            bits |= {results(layer), results(captured)}
+    finally:
+        lm.set_num_threads(before)
+    assert len(bits) == 1
+    got = layer(*sources)
+    precision = lm.get_matmul_precision()
+    try:
+        lm.set_matmul_precision("highest")
+        want = layer(*sources, dy=got[0])
+    finally:
+        lm.set_matmul_precision(precision)
+    for value, expected in zip(got, want):
+        scale = np.abs(expected.numpy()).max()
+        np.testing.assert_allclose(value.numpy(), expected.numpy(), rtol=0, atol=1e-5 * scale)
+
+
 def windows(x, kernel, dilation, oh, ow):
     """The (n, oh, ow, kernel, kernel, c) pixels that outputs of stride 1 see; x is padded already."""
     taps = [[x[:, p * dilation :, q * dilation :][:, :oh, :ow] for q in range(kernel)] for p in range(kernel)]
