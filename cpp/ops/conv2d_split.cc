@@ -277,6 +277,7 @@ bool run_share(const ConvJob& j, const ForwardLayout& layout, const float* sourc
 size_t conv_split_scratch(const ConvJob& j) {
   const ForwardLayout whole(j);
   const Shares shares(j, whole);
+  if (shares.count == 1) return whole.total;
   return std::max(whole.total, static_cast<size_t>(shares.threads) * share_bytes(j, whole, shares));
 }
 
