@@ -13,6 +13,7 @@
 #include "ops/gemm_dots.h"
 #include "ops/gemm_outer.h"
 #include "ops/gemm_rows.h"
+#include "ops/gemm_skinny.h"
 #include "ops/gemm_split.h"
 #include "ops/gemm_tiles.h"
 
@@ -86,6 +87,7 @@ struct Plan {
   bool dots;    // made of dot products: gemm_dots.h has the rest
   bool outer;   // of few terms: gemm_outer.h has the rest
   bool few;     // of few rows: gemm_rows.h has the rest
+  bool skinny;  // of few rows, made of parts: gemm_skinny.h has the rest
   size_t item, b_bytes, slice_bytes, part_bytes, total_bytes;
 };
 
@@ -125,15 +127,17 @@ Plan make_plan(const GemmArgs& g) {
   p.slices = ceil_div(g.k, p.slice_k);
   p.part_bytes = p.slices > 1 ? align_bytes(g.m * g.n, p.item) : 0;
   const GemmArgs slice = slice_of(g, p.slice_k);
-  p.splits = gemm_splits(slice);
-  p.dots = !p.splits && gemm_is_dots(slice);
-  p.outer = !p.splits && !p.dots && gemm_is_outer(slice);
-  p.few = !p.splits && !p.dots && !p.outer && gemm_is_rows(slice);
-  if (p.splits || p.dots || p.outer || p.few) {
-    p.slice_bytes = align64(p.splits  ? gemm_split_scratch_bytes(slice)
-                            : p.dots  ? gemm_dots_scratch_bytes(slice)
-                            : p.outer ? 0
-                                      : gemm_rows_scratch_bytes(slice));
+  p.skinny = gemm_is_skinny(slice);
+  p.splits = !p.skinny && gemm_splits(slice);
+  p.dots = !p.skinny && !p.splits && gemm_is_dots(slice);
+  p.outer = !p.skinny && !p.splits && !p.dots && gemm_is_outer(slice);
+  p.few = !p.skinny && !p.splits && !p.dots && !p.outer && gemm_is_rows(slice);
+  if (p.skinny || p.splits || p.dots || p.outer || p.few) {
+    p.slice_bytes = align64(p.skinny   ? gemm_skinny_scratch_bytes(slice)
+                            : p.splits ? gemm_split_scratch_bytes(slice)
+                            : p.dots   ? gemm_dots_scratch_bytes(slice)
+                            : p.outer  ? 0
+                                       : gemm_rows_scratch_bytes(slice));
     p.total_bytes = static_cast<size_t>(p.slices) * (p.slice_bytes + p.part_bytes);
     return p;
   }
@@ -302,12 +306,14 @@ struct Blocks {
 void multiply(const GemmArgs& g, const Plan& p, const void* a, const void* b, const void* bias, void* c,
               int64_t c_row, int64_t k_begin, int64_t k_end, bool accumulate, bool finish, void* scratch) {
   if (p.outer) return gemm_outer_run(g, a, b, bias, c);  // k is never sliced
-  if (p.dots || p.few) {
+  if (p.skinny || p.dots || p.few) {
     GemmArgs slice = slice_of(g, k_end - k_begin);
     slice.c_row = c_row;
     slice.accumulate = accumulate;
-    (p.dots ? gemm_dots_run : gemm_rows_run)(slice, at(a, k_begin * g.a_col, p.item),
-                                             at(b, k_begin * g.b_row, p.item), c, scratch);
+    (p.skinny ? gemm_skinny_run
+     : p.dots ? gemm_dots_run
+              : gemm_rows_run)(slice, at(a, k_begin * g.a_col, p.item), at(b, k_begin * g.b_row, p.item), c,
+                               scratch);
     if (finish && (bias || g.activation != Activation::none)) {
       p.kernels->finish(g.activation, bias, c, c_row, g.m, g.n);
     }
@@ -377,6 +383,7 @@ void set_matmul_precision(MatmulPrecision value) { precision.store(value, std::m
 
 double gemm_cost(const GemmArgs& g) {
   if (of_tiles(g.dtype)) return 100 + gemm_tiles_cost(g);
+  if (g.k > 0 && gemm_is_skinny(g)) return 30 + gemm_skinny_cost(g);
   if (g.k > 0 && gemm_splits(g)) return 30 + gemm_split_cost(g);
   if (g.k > 0 && gemm_is_dots(g)) return 30 + gemm_dots_cost(g);
   if (g.k > 0 && gemm_is_outer(g)) return 30 + gemm_outer_cost(g);
