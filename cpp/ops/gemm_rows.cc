@@ -7,6 +7,7 @@
 #include "base/rounding.h"
 #include "ops/dispatch.h"
 #include "ops/gemm.h"
+#include "ops/gemm_turned.h"
 
 namespace lamina {
 
@@ -25,8 +26,7 @@ constexpr int64_t kStretch = 64 << 10;   // elements of B's rows in a block of k
 constexpr int64_t kMinBlockK = 16;       // of at least so many rows
 // Columns of a thread's unit: long runs of each row, longer where B comes from beyond L2. A B in L2 is cut
 // for the threads there are, each of which packs an A of its own: lines from another core cost more.
-constexpr int64_t kUnits = 4, kMinUnit = 128, kMinLongUnit = 256;
-constexpr int64_t kTurned = 2 << 20;  // elements of B of which L2 keeps a part worth coming back to
+constexpr int64_t kUnits = 4, kMinUnit = 128, kMinLongUnit = 512;
 constexpr double kL2Cost = 0.024, kL3Cost = 0.13;  // nanoseconds to read an element of B
 
 bool large_b(const GemmArgs& g) { return g.k * g.n > kLargeB; }
@@ -48,18 +48,6 @@ size_t packed_bytes(const GemmArgs& g) {
   return align64(static_cast<size_t>(groups.count * groups.rows * g.k) * sizeof(float));
 }
 
-// Whether to go through B from its last columns to its first: where this thread went the other way through
-// the same B before, what it read last is still in its L2.
-bool goes_back(const void* b) {
-  thread_local struct {
-    const void* b = nullptr;
-    bool back = false;
-  } before;
-  before.back = before.b == b && !before.back;
-  before.b = b;
-  return before.back;
-}
-
 }  // namespace
 
 bool gemm_is_rows(const GemmArgs& g) {
@@ -72,7 +60,9 @@ bool gemm_is_rows(const GemmArgs& g) {
          multiply_adds <= kSmallProduct;
 }
 
-size_t gemm_rows_scratch_bytes(const GemmArgs& g) { return packs(g) ? kUnits * packed_bytes(g) : 0; }
+size_t gemm_rows_scratch_bytes(const GemmArgs& g) {
+  return (packs(g) ? kUnits * packed_bytes(g) : 0) + turned_bytes(g);
+}
 
 double gemm_rows_cost(const GemmArgs& g) {
   const auto size = static_cast<double>(g.k * g.n);
@@ -110,27 +100,28 @@ void gemm_rows_run(const GemmArgs& g, const void* a, const void* b, void* c, voi
     part.a_col = groups.rows;
   };
   if (packs(g) && !in_l2) pack(block, 0);
-  const auto multiply = [&](int64_t begin, int64_t end) {
-    GemmRows part = block;
-    const int64_t j = begin * unit;
-    part.b = static_cast<const float*>(b) + j;
-    part.c = static_cast<float*>(c) + j;
-    part.n = std::min(g.n, end * unit) - j;
-    if (packs(g) && in_l2) pack(part, begin);
-    gemm_rows_kernels().multiply(part);
-  };
-  if (in_l2) {
-    return parallel_for(units, g.grain(gemm_rows_cost(g) / static_cast<double>(units)), multiply);
+  if (turned_slices(g) > 1) {
+    char* sums = static_cast<char*>(scratch) + (packs(g) ? kUnits * packed_bytes(g) : 0);
+    return run_turned(g, gemm_rows_cost(g), b, c, sums, [&](int64_t, int64_t k, int64_t count, float* to) {
+      GemmRows part = block;
+      part.a += k * block.a_col;
+      part.b = static_cast<const float*>(b) + k * g.b_row;
+      part.c = to;
+      part.n = part.c_row = g.n;
+      part.k = count;
+      part.accumulate = false;
+      gemm_rows_kernels().multiply(part);
+    });
   }
-  // A thread's units in turn forwards and backwards, one at a time.
-  const int64_t each = in_parallel() ? units : ceil_div(units, num_threads());
-  const bool back = units % each == 0 && g.k * g.n <= kTurned && goes_back(b);
   parallel_for(units, g.grain(gemm_rows_cost(g) / static_cast<double>(units)),
                [&](int64_t begin, int64_t end) {
-                 for (int64_t u = begin; u < end; ++u) {
-                   const int64_t at = back ? u / each * each + (each - 1 - u % each) : u;
-                   multiply(at, at + 1);
-                 }
+                 GemmRows part = block;
+                 const int64_t j = begin * unit;
+                 part.b = static_cast<const float*>(b) + j;
+                 part.c = static_cast<float*>(c) + j;
+                 part.n = std::min(g.n, end * unit) - j;
+                 if (packs(g) && in_l2) pack(part, begin);
+                 gemm_rows_kernels().multiply(part);
                });
 }
 

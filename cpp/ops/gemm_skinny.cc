@@ -8,6 +8,7 @@
 #include "ops/dispatch.h"
 #include "ops/gemm.h"
 #include "ops/gemm_split.h"
+#include "ops/gemm_turned.h"
 
 namespace lamina {
 
@@ -57,30 +58,46 @@ bool gemm_is_skinny(const GemmArgs& g) {
   return kGain * gemm_skinny_cost(g) < std::min(fma, gemm_split_cost(g));
 }
 
-size_t gemm_skinny_scratch_bytes(const GemmArgs& g) { return kUnits * unit_bytes(g); }
+size_t gemm_skinny_scratch_bytes(const GemmArgs& g) {
+  return std::max(kUnits, turned_slices(g)) * unit_bytes(g) + turned_bytes(g);
+}
 
 void gemm_skinny_run(const GemmArgs& g, const void* a, const void* b, void* c, void* scratch) {
+  // C = A B by the `copy`-th share of the scratch.
+  const auto multiply = [&](int64_t copy, const float* from_a, const float* from_b, float* to, int64_t n,
+                            int64_t k, int64_t c_row, bool accumulate) {
+    char* parts = static_cast<char*>(scratch) + copy * static_cast<int64_t>(unit_bytes(g));
+    gemm_skinny_kernels()->multiply({.a = from_a,
+                                     .b = from_b,
+                                     .c = to,
+                                     .m = g.m,
+                                     .n = n,
+                                     .k = k,
+                                     .a_row = g.a_row,
+                                     .a_col = g.a_col,
+                                     .b_row = g.b_row,
+                                     .c_row = c_row,
+                                     .parts_a = reinterpret_cast<uint16_t*>(parts),
+                                     .ring = reinterpret_cast<uint16_t*>(parts + parts_bytes(g)),
+                                     .chunks = chunks_of(g),
+                                     .accumulate = accumulate});
+  };
+  const auto *all_a = static_cast<const float*>(a), *all_b = static_cast<const float*>(b);
+  if (const int64_t slices = turned_slices(g); slices > 1) {
+    char* sums = static_cast<char*>(scratch) + std::max(kUnits, slices) * static_cast<int64_t>(unit_bytes(g));
+    return run_turned(g, gemm_skinny_cost(g), b, c, sums,
+                      [&](int64_t s, int64_t k, int64_t count, float* to) {
+                        multiply(s, all_a + k * g.a_col, all_b + k * g.b_row, to, g.n, count, g.n, false);
+                      });
+  }
   const int64_t most = std::min<int64_t>(num_threads(), kUnits);
   const int64_t unit = round_up(std::max(kMinUnit, ceil_div(g.n, most)), kSplitPanel);
   const int64_t units = ceil_div(g.n, unit);
   parallel_for(units, g.grain(gemm_skinny_cost(g) / static_cast<double>(units)),
                [&](int64_t begin, int64_t end) {
                  const int64_t j = begin * unit;
-                 char* parts = static_cast<char*>(scratch) + begin * static_cast<int64_t>(unit_bytes(g));
-                 gemm_skinny_kernels()->multiply({.a = static_cast<const float*>(a),
-                                                  .b = static_cast<const float*>(b) + j,
-                                                  .c = static_cast<float*>(c) + j,
-                                                  .m = g.m,
-                                                  .n = std::min(g.n, end * unit) - j,
-                                                  .k = g.k,
-                                                  .a_row = g.a_row,
-                                                  .a_col = g.a_col,
-                                                  .b_row = g.b_row,
-                                                  .c_row = g.c_row,
-                                                  .parts_a = reinterpret_cast<uint16_t*>(parts),
-                                                  .ring = reinterpret_cast<uint16_t*>(parts + parts_bytes(g)),
-                                                  .chunks = chunks_of(g),
-                                                  .accumulate = g.accumulate});
+                 multiply(begin, all_a, all_b + j, static_cast<float*>(c) + j, std::min(g.n, end * unit) - j,
+                          g.k, g.c_row, g.accumulate);
                });
 }
 
