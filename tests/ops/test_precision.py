@@ -49,7 +49,9 @@ def positive(rng, m, n, k):
 
 
 @pytest.mark.parametrize("data", [normal, badly_scaled, scaled_columns, cancelling, tiny, positive])
-@pytest.mark.parametrize("shape", [(128, 96, 64), (200, 130, 300), (96, 256, 1030), (16, 512, 256), (32, 70, 784), (100, 500, 96)])
+@pytest.mark.parametrize(
+    "shape", [(128, 96, 64), (200, 130, 300), (96, 256, 1030), (16, 512, 256), (32, 70, 784), (100, 500, 96)]
+)
 def test_high_errs_no_more_than_fma(data, shape):
     rng = np.random.default_rng(0)
     a, b = (x.astype(np.float32) for x in data(rng, *shape))
