@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <tuple>
 #include <utility>
 
 #include "base/dtype.h"
@@ -184,6 +185,25 @@ Plan make_plan(const GemmArgs& g) {
   p.slice_bytes = p.b_bytes + align_bytes(a_size, p.item);
   p.total_bytes = static_cast<size_t>(p.slices) * (p.slice_bytes + p.part_bytes);
   return p;
+}
+
+// All that a plan depends on but the threads.
+auto key_of(const GemmArgs& g) {
+  return std::tuple(g.dtype, g.precision, g.m, g.n, g.k, g.a_row, g.a_col, g.b_row, g.b_col);
+}
+
+// As make_plan, which takes 30 ns: the last plan of this thread is kept, for a launch asks twice, and steps
+// repeat.
+Plan plan_of(const GemmArgs& g) {
+  struct Last {
+    GemmArgs args;
+    int threads = 0;
+    Plan plan{};
+  };
+  constinit thread_local Last last;
+  const int threads = num_threads();  // which a plan depends on, too
+  if (last.threads != threads || key_of(last.args) != key_of(g)) last = {g, threads, make_plan(g)};
+  return last.plan;
 }
 
 const char* at(const void* base, int64_t elements, size_t item) {
@@ -372,7 +392,7 @@ size_t gemm_scratch_bytes(const GemmArgs& g) {
   check(!__builtin_mul_overflow(g.m + 256, g.n + 256, &bound) && bound < int64_t{1} << 56, "matmul",
         "the product does not fit memory. Received: m=", g.m, ", n=", g.n, ", k=", g.k, ".");
   if (of_tiles(g.dtype)) return gemm_tiles_scratch_bytes(with_unit_strides(g));
-  return make_plan(with_unit_strides(g)).total_bytes;
+  return plan_of(with_unit_strides(g)).total_bytes;
 }
 
 ProductSequence::ProductSequence() : before_(std::exchange(in_sequence, true)) {}
@@ -395,13 +415,14 @@ double gemm_cost(const GemmArgs& g) {
 void gemm_run(const GemmArgs& args, const void* a, const void* b, const void* bias, void* c, void* scratch) {
   if (args.m == 0 || args.n == 0) return;
   GemmArgs g = with_unit_strides(args);
+  const bool planned = !of_tiles(g.dtype) && g.k > 0;
+  const Plan p = planned ? plan_of(g) : Plan{};
   if (gemm_flops(g) >= 2 * kLoneProduct && !in_sequence && !in_parallel() && num_threads() > 1) {
     const double cost = gemm_cost(g);
     if (cost >= 2 * kLoneGrainCost && cost < kMaxLoneCost && follows_closely()) g.worth = kLoneGrainCost;
   }
   if (of_tiles(g.dtype)) return gemm_tiles_run(g, a, b, c, scratch);
-  if (args.k == 0) return finish_only(args, bias, c);
-  const Plan p = make_plan(g);
+  if (!planned) return finish_only(args, bias, c);
   if (p.slices == 1) return multiply(g, p, a, b, bias, c, g.c_row, 0, g.k, g.accumulate, true, scratch);
 
   // Each slice of K makes a C of its own; they are added in order of k.
