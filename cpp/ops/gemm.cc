@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <tuple>
 #include <utility>
 
 #include "base/dtype.h"
@@ -13,6 +14,7 @@
 #include "ops/gemm_dots.h"
 #include "ops/gemm_outer.h"
 #include "ops/gemm_rows.h"
+#include "ops/gemm_skinny.h"
 #include "ops/gemm_split.h"
 #include "ops/gemm_tiles.h"
 
@@ -86,6 +88,7 @@ struct Plan {
   bool dots;    // made of dot products: gemm_dots.h has the rest
   bool outer;   // of few terms: gemm_outer.h has the rest
   bool few;     // of few rows: gemm_rows.h has the rest
+  bool skinny;  // of few rows, made of parts: gemm_skinny.h has the rest
   size_t item, b_bytes, slice_bytes, part_bytes, total_bytes;
 };
 
@@ -125,15 +128,17 @@ Plan make_plan(const GemmArgs& g) {
   p.slices = ceil_div(g.k, p.slice_k);
   p.part_bytes = p.slices > 1 ? align_bytes(g.m * g.n, p.item) : 0;
   const GemmArgs slice = slice_of(g, p.slice_k);
-  p.splits = gemm_splits(slice);
-  p.dots = !p.splits && gemm_is_dots(slice);
-  p.outer = !p.splits && !p.dots && gemm_is_outer(slice);
-  p.few = !p.splits && !p.dots && !p.outer && gemm_is_rows(slice);
-  if (p.splits || p.dots || p.outer || p.few) {
-    p.slice_bytes = align64(p.splits  ? gemm_split_scratch_bytes(slice)
-                            : p.dots  ? gemm_dots_scratch_bytes(slice)
-                            : p.outer ? 0
-                                      : gemm_rows_scratch_bytes(slice));
+  p.skinny = gemm_is_skinny(slice);
+  p.splits = !p.skinny && gemm_splits(slice);
+  p.dots = !p.skinny && !p.splits && gemm_is_dots(slice);
+  p.outer = !p.skinny && !p.splits && !p.dots && gemm_is_outer(slice);
+  p.few = !p.skinny && !p.splits && !p.dots && !p.outer && gemm_is_rows(slice);
+  if (p.skinny || p.splits || p.dots || p.outer || p.few) {
+    p.slice_bytes = align64(p.skinny   ? gemm_skinny_scratch_bytes(slice)
+                            : p.splits ? gemm_split_scratch_bytes(slice)
+                            : p.dots   ? gemm_dots_scratch_bytes(slice)
+                            : p.outer  ? 0
+                                       : gemm_rows_scratch_bytes(slice));
     p.total_bytes = static_cast<size_t>(p.slices) * (p.slice_bytes + p.part_bytes);
     return p;
   }
@@ -180,6 +185,25 @@ Plan make_plan(const GemmArgs& g) {
   p.slice_bytes = p.b_bytes + align_bytes(a_size, p.item);
   p.total_bytes = static_cast<size_t>(p.slices) * (p.slice_bytes + p.part_bytes);
   return p;
+}
+
+// All that a plan depends on but the threads.
+auto key_of(const GemmArgs& g) {
+  return std::tuple(g.dtype, g.precision, g.m, g.n, g.k, g.a_row, g.a_col, g.b_row, g.b_col);
+}
+
+// As make_plan, which takes 30 ns: the last plan of this thread is kept, for a launch asks twice, and steps
+// repeat.
+Plan plan_of(const GemmArgs& g) {
+  struct Last {
+    GemmArgs args;
+    int threads = 0;
+    Plan plan{};
+  };
+  constinit thread_local Last last;
+  const int threads = num_threads();  // which a plan depends on, too
+  if (last.threads != threads || key_of(last.args) != key_of(g)) last = {g, threads, make_plan(g)};
+  return last.plan;
 }
 
 const char* at(const void* base, int64_t elements, size_t item) {
@@ -302,12 +326,14 @@ struct Blocks {
 void multiply(const GemmArgs& g, const Plan& p, const void* a, const void* b, const void* bias, void* c,
               int64_t c_row, int64_t k_begin, int64_t k_end, bool accumulate, bool finish, void* scratch) {
   if (p.outer) return gemm_outer_run(g, a, b, bias, c);  // k is never sliced
-  if (p.dots || p.few) {
+  if (p.skinny || p.dots || p.few) {
     GemmArgs slice = slice_of(g, k_end - k_begin);
     slice.c_row = c_row;
     slice.accumulate = accumulate;
-    (p.dots ? gemm_dots_run : gemm_rows_run)(slice, at(a, k_begin * g.a_col, p.item),
-                                             at(b, k_begin * g.b_row, p.item), c, scratch);
+    (p.skinny ? gemm_skinny_run
+     : p.dots ? gemm_dots_run
+              : gemm_rows_run)(slice, at(a, k_begin * g.a_col, p.item), at(b, k_begin * g.b_row, p.item), c,
+                               scratch);
     if (finish && (bias || g.activation != Activation::none)) {
       p.kernels->finish(g.activation, bias, c, c_row, g.m, g.n);
     }
@@ -366,7 +392,7 @@ size_t gemm_scratch_bytes(const GemmArgs& g) {
   check(!__builtin_mul_overflow(g.m + 256, g.n + 256, &bound) && bound < int64_t{1} << 56, "matmul",
         "the product does not fit memory. Received: m=", g.m, ", n=", g.n, ", k=", g.k, ".");
   if (of_tiles(g.dtype)) return gemm_tiles_scratch_bytes(with_unit_strides(g));
-  return make_plan(with_unit_strides(g)).total_bytes;
+  return plan_of(with_unit_strides(g)).total_bytes;
 }
 
 ProductSequence::ProductSequence() : before_(std::exchange(in_sequence, true)) {}
@@ -377,6 +403,7 @@ void set_matmul_precision(MatmulPrecision value) { precision.store(value, std::m
 
 double gemm_cost(const GemmArgs& g) {
   if (of_tiles(g.dtype)) return 100 + gemm_tiles_cost(g);
+  if (g.k > 0 && gemm_is_skinny(g)) return 30 + gemm_skinny_cost(g);
   if (g.k > 0 && gemm_splits(g)) return 30 + gemm_split_cost(g);
   if (g.k > 0 && gemm_is_dots(g)) return 30 + gemm_dots_cost(g);
   if (g.k > 0 && gemm_is_outer(g)) return 30 + gemm_outer_cost(g);
@@ -388,13 +415,14 @@ double gemm_cost(const GemmArgs& g) {
 void gemm_run(const GemmArgs& args, const void* a, const void* b, const void* bias, void* c, void* scratch) {
   if (args.m == 0 || args.n == 0) return;
   GemmArgs g = with_unit_strides(args);
+  const bool planned = !of_tiles(g.dtype) && g.k > 0;
+  const Plan p = planned ? plan_of(g) : Plan{};
   if (gemm_flops(g) >= 2 * kLoneProduct && !in_sequence && !in_parallel() && num_threads() > 1) {
     const double cost = gemm_cost(g);
     if (cost >= 2 * kLoneGrainCost && cost < kMaxLoneCost && follows_closely()) g.worth = kLoneGrainCost;
   }
   if (of_tiles(g.dtype)) return gemm_tiles_run(g, a, b, c, scratch);
-  if (args.k == 0) return finish_only(args, bias, c);
-  const Plan p = make_plan(g);
+  if (!planned) return finish_only(args, bias, c);
   if (p.slices == 1) return multiply(g, p, a, b, bias, c, g.c_row, 0, g.k, g.accumulate, true, scratch);
 
   // Each slice of K makes a C of its own; they are added in order of k.

@@ -7,6 +7,7 @@
 #include "base/rounding.h"
 #include "ops/dispatch.h"
 #include "ops/gemm.h"
+#include "ops/gemm_turned.h"
 
 namespace lamina {
 
@@ -59,7 +60,9 @@ bool gemm_is_rows(const GemmArgs& g) {
          multiply_adds <= kSmallProduct;
 }
 
-size_t gemm_rows_scratch_bytes(const GemmArgs& g) { return packs(g) ? kUnits * packed_bytes(g) : 0; }
+size_t gemm_rows_scratch_bytes(const GemmArgs& g) {
+  return (packs(g) ? kUnits * packed_bytes(g) : 0) + turned_bytes(g);
+}
 
 double gemm_rows_cost(const GemmArgs& g) {
   const auto size = static_cast<double>(g.k * g.n);
@@ -97,6 +100,19 @@ void gemm_rows_run(const GemmArgs& g, const void* a, const void* b, void* c, voi
     part.a_col = groups.rows;
   };
   if (packs(g) && !in_l2) pack(block, 0);
+  if (turned_slices(g) > 1) {
+    char* sums = static_cast<char*>(scratch) + (packs(g) ? kUnits * packed_bytes(g) : 0);
+    return run_turned(g, gemm_rows_cost(g), b, c, sums, [&](int64_t, int64_t k, int64_t count, float* to) {
+      GemmRows part = block;
+      part.a += k * block.a_col;
+      part.b = static_cast<const float*>(b) + k * g.b_row;
+      part.c = to;
+      part.n = part.c_row = g.n;
+      part.k = count;
+      part.accumulate = false;
+      gemm_rows_kernels().multiply(part);
+    });
+  }
   parallel_for(units, g.grain(gemm_rows_cost(g) / static_cast<double>(units)),
                [&](int64_t begin, int64_t end) {
                  GemmRows part = block;

@@ -7,34 +7,6 @@
 namespace lamina {
 namespace {
 
-// C[m, n] (+)= A[m, k] B[k, n], m and n at most 32, any strides: chains of fma, for what must not be split.
-void fma_tile(const float* a, int64_t a_row, int64_t a_col, const float* b, int64_t b_row, int64_t b_col,
-              float* c, int64_t c_row, int64_t m, int64_t n, int64_t k, bool accumulate) {
-  constexpr int kRows = 4;
-  for (int64_t j = 0; j < n; j += VecF::kLanes) {
-    const int lanes = lanes_at<float>(n, j);
-    for (int64_t i = 0; i < m; i += kRows) {
-      const int64_t last = simd_min<int64_t>(kRows, m - i) - 1;
-      VecF sum[kRows];
-      for (int64_t p = 0; p < k; ++p) {
-        const float* from = b + p * b_row + j * b_col;
-        const VecF row = b_col == 1 ? VecF::load(from, lanes) : VecF::load_strided(from, b_col, lanes);
-#pragma GCC unroll 4
-        for (int r = 0; r < kRows; ++r) {
-          sum[r] = fma(VecF(a[(i + simd_min<int64_t>(r, last)) * a_row + p * a_col]), row, sum[r]);
-        }
-      }
-#pragma GCC unroll 4
-      for (int r = 0; r < kRows; ++r) {
-        if (r > last) break;
-        float* to = c + (i + r) * c_row + j;
-        if (accumulate) sum[r] += VecF::load(to, lanes);
-        sum[r].store(to, lanes);
-      }
-    }
-  }
-}
-
 void finish_rows(const GemmSplitBlock& g, int64_t i, int64_t j, int64_t m, int64_t n) {
   if (!g.last || (!g.bias && g.activation == Activation::none)) return;
   finish<float>(g.activation, g.bias ? g.bias + j : nullptr, g.c + i * g.c_row + j, g.c_row, m, n);

@@ -27,9 +27,9 @@ LAMINA_INLINE int clamp_lanes(int64_t n) {
   return static_cast<int>(simd_max<int64_t>(0, simd_min<int64_t>(n, VecF::kLanes)));
 }
 
-// The upper halves of a and b side by side, b above: one row of a tile. What is below them must be zero in b.
+// The upper halves of a and b side by side, b above: one row of a tile.
 LAMINA_INLINE void store_pairs(VecI a, VecI b, uint16_t* row) {
-  const VecI pairs = shift_right_logical(a, 16) | b;
+  const VecI pairs = upper_halves(a, b);
   __builtin_memcpy(row, &pairs.v, sizeof pairs.v);
 }
 
@@ -433,6 +433,35 @@ LAMINA_INLINE void store_c(float* tiles) {
   tile_store<1>(tiles + 256);
   tile_store<2>(tiles + 512);
   tile_store<3>(tiles + 768);
+}
+
+// C[m, n] (+)= A[m, k] B[k, n], any strides: chains of fma, for what must not be split.
+inline void fma_tile(const float* a, int64_t a_row, int64_t a_col, const float* b, int64_t b_row,
+                     int64_t b_col, float* c, int64_t c_row, int64_t m, int64_t n, int64_t k,
+                     bool accumulate) {
+  constexpr int kRows = 4;
+  for (int64_t j = 0; j < n; j += VecF::kLanes) {
+    const int lanes = lanes_at<float>(n, j);
+    for (int64_t i = 0; i < m; i += kRows) {
+      const int64_t last = simd_min<int64_t>(kRows, m - i) - 1;
+      VecF sum[kRows];
+      for (int64_t p = 0; p < k; ++p) {
+        const float* from = b + p * b_row + j * b_col;
+        const VecF row = b_col == 1 ? VecF::load(from, lanes) : VecF::load_strided(from, b_col, lanes);
+#pragma GCC unroll 4
+        for (int r = 0; r < kRows; ++r) {
+          sum[r] = fma(VecF(a[(i + simd_min<int64_t>(r, last)) * a_row + p * a_col]), row, sum[r]);
+        }
+      }
+#pragma GCC unroll 4
+      for (int r = 0; r < kRows; ++r) {
+        if (r > last) break;
+        float* to = c + (i + r) * c_row + j;
+        if (accumulate) sum[r] += VecF::load(to, lanes);
+        sum[r].store(to, lanes);
+      }
+    }
+  }
 }
 
 }  // namespace

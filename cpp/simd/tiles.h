@@ -75,5 +75,11 @@ LAMINA_INLINE VecI load_bytes(const int8_t* p, int n) {
   return RawI(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(raw_first<int32_t>(n), p)));
 }
 
+// The upper halves of a and b side by side, b above: shifted and merged in one instruction.
+LAMINA_INLINE VecI upper_halves(VecI a, VecI b) {
+  const __m512i down = _mm512_set4_epi32(0x0f0e, 0x0b0a, 0x0706, 0x0302);  // bytes 2 and 3 to 0 and 1
+  return RawI(_mm512_mask_shuffle_epi8(__m512i(b.v), 0x3333333333333333, __m512i(a.v), down));
+}
+
 }  // namespace
 }  // namespace lamina

@@ -96,6 +96,10 @@ const Size kSizes[] = {{1, 1, 1},
                        {13, 1030, 400},
                        {48, 48, 48},
                        {45, 37, 50},
+                       // few rows made of parts: up to 16 rows, more, K in slices
+                       {16, 260, 300},
+                       {33, 200, 270},
+                       {64, 130, 2100},
                        // few terms with a large C, then written past the caches
                        {1103, 1025, 3},
                        {2051, 4112, 5},
@@ -126,8 +130,9 @@ TEST_P(Gemm, MatchesNaive) {
 }
 
 TEST_P(Gemm, SameBitsForAnyThreadCount) {
-  for (const Size& s : {Size{300, 520, 270}, Size{130, 140, 2500}, Size{25, 6, 40000}, Size{5, 1000, 700},
-                        Size{3, 3000, 300}, Size{3000, 5, 300}, Size{14, 1100, 500}, Size{1103, 1025, 3}}) {
+  for (const Size& s :
+       {Size{300, 520, 270}, Size{130, 140, 2500}, Size{25, 6, 40000}, Size{5, 1000, 700}, Size{3, 3000, 300},
+        Size{3000, 5, 300}, Size{14, 1100, 500}, Size{40, 700, 500}, Size{1103, 1025, 3}}) {
     const bool dots = s.k == 300;  // both operands along k
     const Tensor a = stored(s.m, s.k, !dots, GetParam(), 1), b = stored(s.k, s.n, dots, GetParam(), 2);
     const Tensor bias = filled({s.n}, GetParam(), 3);

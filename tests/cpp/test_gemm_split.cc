@@ -11,6 +11,7 @@
 #include "base/dtype.h"
 #include "base/parallel.h"
 #include "ops/gemm.h"
+#include "ops/gemm_skinny.h"
 #include "ops/gemm_split.h"
 
 namespace lamina {
@@ -70,6 +71,13 @@ struct Product {
     size_t space = scratch.size();
     p = std::align(64, space - 64, p, space);
     gemm_split_run(args, a.data(), b.data(), with_bias ? bias.data() : nullptr, c.data(), p);
+  }
+  void run_skinny() {
+    std::vector<char> scratch(gemm_skinny_scratch_bytes(args) + 64);
+    void* p = scratch.data();
+    size_t space = scratch.size();
+    p = std::align(64, space - 64, p, space);
+    gemm_skinny_run(args, a.data(), b.data(), c.data(), p);
   }
   // Largest error in units of the sum of |a| |b|.
   double worst(float added = 0, bool with_bias = false, bool relu = false) {
@@ -200,6 +208,92 @@ TEST_F(GemmSplit, TinyValuesLoseNothing) {
     }
   }
   EXPECT_LT(worst, 0x1p-22);
+}
+
+TEST_F(GemmSplit, SkinnyOfAnySizeAndStride) {
+  std::mt19937 random(2);
+  const int64_t edges[] = {1, 15, 16, 17, 31, 32, 33, 47, 48, 64, 65, 97, 128};
+  const auto size = [&] { return edges[random() % std::size(edges)]; };
+  for (uint32_t i = 0; i < 200; ++i) {
+    Product p(size(), size(), 33 + size(), i & 1, false, MatmulPrecision::high, i);
+    p.args.accumulate = i & 2;
+    set_num_threads(i & 4 ? 3 : 1);
+    p.run_skinny();
+    EXPECT_LT(p.worst(i & 2 ? 0.5f : 0), 0x1p-22)
+        << p.args.m << " x " << p.args.n << " x " << p.args.k << ", case " << i;
+  }
+}
+
+// What must not be split, in A, in B, and on the way: as of fma in its row and column, and near it elsewhere.
+TEST_F(GemmSplit, SkinnyLeavesToFmaWhatMustNotBeSplit) {
+  const float inf = std::numeric_limits<float>::infinity(), nan = std::nanf("");
+  for (const int64_t m : {16, 70}) {
+    for (float bad : {inf, -inf, nan, 3.4e38f, 1e30f, 5e7f}) {
+      for (bool in_a : {true, false}) {
+        Product p(m, 80, 300, in_a, false, MatmulPrecision::high, 5);
+        (in_a ? p.at_a(9, 200) : p.at_b(200, 40)) = bad;
+        p.run_skinny();
+        Product fma = p;
+        fma.args.precision = MatmulPrecision::highest;
+        std::vector<char> scratch(gemm_scratch_bytes(fma.args) + 64);
+        void* from = scratch.data();
+        size_t space = scratch.size();
+        gemm_run(fma.args, fma.a.data(), fma.b.data(), nullptr, fma.c.data(),
+                 std::align(64, space - 64, from, space));
+        for (int64_t i = 0; i < m; ++i) {
+          for (int64_t j = 0; j < 80; ++j) {
+            const float want = fma.at_c(i, j), got = p.at_c(i, j);
+            if (std::isnan(want)) {
+              EXPECT_TRUE(std::isnan(got));
+            } else if (std::isinf(want)) {
+              EXPECT_EQ(got, want);
+            } else {
+              EXPECT_NEAR(got, want, 1e-6 * std::fabs(want) + 1e-4) << bad << " at " << i << ", " << j;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+// Columns so small that parts would underflow, beside others; and a product of tiny operands.
+TEST_F(GemmSplit, SkinnyLosesNothingOfTinyColumns) {
+  for (const int64_t m : {16, 64}) {
+    for (const float tiny : {1e-18f, 1e-22f, 1e-33f}) {
+      Product p(m, 64, 128, false, false, MatmulPrecision::high, 9);
+      for (float& x : p.a) x *= 1e5f;
+      for (int64_t k = 0; k < 128; ++k) {
+        for (int64_t j = 0; j < 64; j += 3) p.at_b(k, j) *= tiny;
+      }
+      p.run_skinny();
+      double worst = 0;
+      for (int64_t i = 0; i < m; ++i) {
+        for (int64_t j = 0; j < 64; ++j) {
+          long double sum = 0, size = 0;
+          for (int64_t k = 0; k < 128; ++k) {
+            const long double term = static_cast<long double>(p.at_a(i, k)) * p.at_b(k, j);
+            sum += term;
+            size += std::fabs(term);
+          }
+          worst = std::max(worst, static_cast<double>(std::fabs(p.at_c(i, j) - sum) / size));
+        }
+      }
+      EXPECT_LT(worst, 0x1p-22) << tiny;
+    }
+  }
+}
+
+TEST_F(GemmSplit, SkinnyHasTheSameBitsForAnyThreads) {
+  Product p(40, 500, 130, false, false, MatmulPrecision::high, 4);
+  set_num_threads(1);
+  p.run_skinny();
+  for (const int threads : {2, 3, 4, 7}) {
+    Product q(40, 500, 130, false, false, MatmulPrecision::high, 4);
+    set_num_threads(threads);
+    q.run_skinny();
+    EXPECT_EQ(q.c, p.c) << threads;
+  }
 }
 
 }  // namespace
