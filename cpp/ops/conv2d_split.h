@@ -95,9 +95,11 @@ struct ConvSplitWeightBlock {
   bool accumulate;
 };
 
-// Neighbouring pixels become rows of tiles.
+// Pixels of a row become rows of tiles.
 struct ConvSplitPixels {
   const float* src;
+  const float* after;  // the row that comes next and is fetched meanwhile
+  int64_t step;        // elements from one pixel to the next
   uint16_t* dst;
   int64_t pixels, channels;      // whole 32 channels
   int64_t channel_plane, plane;  // elements from 32 channels to the next, from one part to the next

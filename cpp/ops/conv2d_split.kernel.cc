@@ -248,15 +248,17 @@ bool multiply(const ConvSplitBlock& g) {
 template <int P>
 bool split(const ConvSplitPixels& s) {
   VecF sum_a, sum_b;
-  constexpr int64_t kAhead = 1024;  // elements: beyond what the hardware asks for
-  const float* src = s.src;
-  const int64_t channels = s.channels, channel_plane = s.channel_plane, plane = s.plane;
+  constexpr int64_t kAhead = 2048;  // elements: beyond what the hardware asks for
+  const int64_t channels = s.channels, channel_plane = s.channel_plane, plane = s.plane, step = s.step;
+  const int64_t ahead = ceil_div(kAhead, channels);
   for (int64_t i = 0; i < s.pixels; ++i) {
+    const float* src = s.src + i * step;
+    const float* next = i + ahead < s.pixels ? src + ahead * step : s.after + (i + ahead - s.pixels) * step;
     uint16_t* to = s.dst + i * kUnit;
-    for (int64_t c = 0; c < channels; c += kUnit, src += kUnit, to += channel_plane) {
-      __builtin_prefetch(src + kAhead);
-      __builtin_prefetch(src + kAhead + 16);
-      split_row<P>(VecF::load(src), VecF::load(src + 16), sum_a, sum_b, to, plane);
+    for (int64_t c = 0; c < channels; c += kUnit, to += channel_plane) {
+      __builtin_prefetch(next + c, 0, 2);
+      __builtin_prefetch(next + c + 16, 0, 2);
+      split_row<P>(VecF::load(src + c), VecF::load(src + c + 16), sum_a, sum_b, to, plane);
     }
   }
   return fits(sum_a, sum_b);

@@ -30,16 +30,17 @@ bool fill_planes(const ConvJob& j, const Layout& layout, const Stage& stage, con
           std::fill_n(row_of, first * kSplitUnit, uint16_t{0});
           std::fill_n(row_of + end * kSplitUnit, (width - end) * kSplitUnit, uint16_t{0});
         }
-        const int64_t run = j.stride_w == 1 ? end - first : 1;
-        for (int64_t x = first; x < end; x += run) {
-          const bool good = split({.src = from + (j.left + q + x * j.stride_w) * c,
-                                   .dst = to + x * kSplitUnit,
-                                   .pixels = run,
-                                   .channels = c,
-                                   .channel_plane = layout.channel_plane,
-                                   .plane = layout.plane});
-          fits[r] = fits[r] && good;
-        }
+        if (first == end) continue;
+        const float* src = from + (j.left + q + first * j.stride_w) * c;
+        const bool good = split({.src = src,
+                                 .after = src + j.stride_h * j.w * c,
+                                 .step = j.stride_w * c,
+                                 .dst = to + first * kSplitUnit,
+                                 .pixels = end - first,
+                                 .channels = c,
+                                 .channel_plane = layout.channel_plane,
+                                 .plane = layout.plane});
+        fits[r] = fits[r] && good;
       }
     }
   });
