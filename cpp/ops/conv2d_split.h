@@ -44,6 +44,12 @@ bool run_conv_split_weight(const ConvJob& job, const float* source, const float*
 inline constexpr int64_t kSplitTileN = 256;   // filters of a ConvSplitBlock at most
 inline constexpr int64_t kGatheredUnits = 4;  // block_units where positions are gathered
 
+// Lines of memory that the next stage reads, asked for beside the products of this one.
+struct ConvSplitAhead {
+  const void* from;
+  int64_t lines;
+};
+
 // Panels of up to 32 positions, n filters: y[i] = sum over units of k (32 channels of one tap) of
 // planes[start of the panel + i * 32 + steps[unit] ..] B.
 struct ConvSplitBlock {
@@ -68,6 +74,7 @@ struct ConvSplitBlock {
   const int64_t* out;  // [panels_m][32] where a position's filters begin; negative: dropped
   int64_t n, units;
   Activation activation;
+  ConvSplitAhead ahead;
 };
 
 inline constexpr int64_t kSplitPixels = 160;  // of a block of dz, at most

@@ -45,22 +45,45 @@ void finish_positions(const ConvSplitBlock& g, int64_t i, int64_t m) {
   }
 }
 
+// Some lines each time.
+class Ahead {
+ public:
+  void begin(const ConvSplitAhead& lines, int64_t times) {
+    from_ = static_cast<const char*>(lines.from);
+    left_ = lines.lines;
+    each_ = ceil_div(left_, times);
+  }
+  int64_t left() const { return left_; }
+  void step() {
+    const int64_t n = simd_min(each_, left_);
+    left_ -= n;
+    for (const char* end = from_ + n * 64; from_ < end; from_ += 64) __builtin_prefetch(from_, 0, 2);
+  }
+
+ private:
+  const char* from_ = nullptr;
+  int64_t left_ = 0, each_ = 0;
+};
+
 // Asks for the filters of the next block while this one's are multiplied: all together are larger than L2.
 class Prefetcher {
  public:
-  void begin(const uint16_t* from, int64_t elements) {
+  Ahead ahead;
+
+  int64_t begin(const uint16_t* from, int64_t elements) {
     from_ = reinterpret_cast<const char*>(from);
-    left_ = elements * static_cast<int64_t>(sizeof(uint16_t)) / 64;
+    return left_ = elements * static_cast<int64_t>(sizeof(uint16_t)) / 64;
   }
-  int64_t left() const { return left_; }
+  int64_t left() const { return left_ + ahead.left(); }
   void steps(int64_t n) {
+    ahead.step();
     n = simd_min(n, left_);
     left_ -= n;
     for (const char* end = from_ + n * 64; from_ < end; from_ += 64) __builtin_prefetch(from_, 0, 2);
   }
 
  private:
-  const char* from_;
+  const char* from_ = nullptr;
   int64_t left_ = 0;
 };
 
@@ -68,6 +91,8 @@ class Prefetcher {
 template <int P>
 class Gatherer {
  public:
+  Ahead ahead;
+
   // Units [first, first + units) of `count` positions.
   void begin(const ConvSplitBlock& g, const int64_t* windows, int64_t count, int64_t first, int64_t units,
              uint16_t* dst) {
@@ -95,6 +120,7 @@ class Gatherer {
   int64_t left() const { return left_; }
   void steps(int64_t n) {
     prefetch();
+    ahead.step();
     n = simd_min(n, left_);
     left_ -= n;
     const int64_t plane = plane_;
@@ -163,6 +189,7 @@ bool multiply_gathered(const ConvSplitBlock& g) {
   int turn = 0;
   gather(0, 0, turn);
   side.next.finish();
+  side.next.ahead.begin(g.ahead, g.units * runs_of(P) * panels_n * g.panels_m);
   for (int64_t first = 0; first < g.units; first += kBlockUnits) {
     const int64_t units = units_at(first), runs = units * runs_of(P), next = first + units;
     const int64_t panel_size = split_panel_size(P, units * kUnit);
@@ -214,14 +241,15 @@ bool multiply(const ConvSplitBlock& g) {
   const auto filters = [&](int64_t unit, int64_t panel_size) {
     return g.packed_b + g.panels * split_panel_size(P, unit * kUnit) + g.first_panel * panel_size;
   };
+  side.next.ahead.begin(g.ahead, g.units * runs_of(P) * panels_n * g.panels_m);
   for (int64_t first = 0; first < g.units; first += g.block_units) {
     const int64_t units = simd_min(g.block_units, g.units - first), runs = units * runs_of(P);
     const int64_t panel_size = split_panel_size(P, units * kUnit);
     const uint16_t* b = filters(first, panel_size);
     if (const int64_t next = first + units; next < g.units) {
       const int64_t next_size = split_panel_size(P, simd_min(g.block_units, g.units - next) * kUnit);
-      side.next.begin(filters(next, next_size), panels_n * next_size);
-      side.next_each = ceil_div(side.next.left(), runs * panels_n * g.panels_m);
+      const int64_t lines = side.next.begin(filters(next, next_size), panels_n * next_size);
+      side.next_each = ceil_div(lines, runs * panels_n * g.panels_m);
     }
     for (int64_t p = 0; p < g.panels_m; ++p) {
       const int64_t i = p * kPanel, m = g.counts[p];

@@ -130,7 +130,7 @@ bool run_conv_split_weight(const ConvJob& j, const float* source, const float* d
   fill_steps(j, layout, steps);
   fill_rows(j, rows);
   const auto weight = conv_split_kernels()->weight[layout.parts - 1];
-  return all_stages(j, layout, [&](const Stage& stage) {
+  return all_stages(j, layout, [&](const Stage& stage, const Stage&) {
     const int64_t pixels = stage.images * stage.rows * j.ow;
     if (!fill_planes(j, layout, stage, source, planes, fits)) return false;
     const auto* dz = static_cast<const float*>(conv_dz(
