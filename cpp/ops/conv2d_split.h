@@ -115,6 +115,9 @@ struct ConvSplitPixels {
 struct ConvSplitKernels {
   bool (*split[3])(const ConvSplitPixels&);    // [parts - 1]; true if all fit (gemm_split.h)
   bool (*multiply[3])(const ConvSplitBlock&);  // false if an element of w must not be split
+};
+
+struct ConvSplitWeightKernels {
   // One panel of dz^T: `count` <= 32 filters of k pixels, filters side by side, pixels `row` apart.
   bool (*pack_dz[3])(const float* dz, int64_t row, int64_t count, int64_t k, uint16_t* dst);
   void (*weight[3])(const ConvSplitWeightBlock&);

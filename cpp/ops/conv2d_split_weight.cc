@@ -5,8 +5,12 @@
 #include "ops/conv2d_grad.h"
 #include "ops/conv2d_split.h"
 #include "ops/conv2d_split_stage.h"
+#include "ops/dispatch.h"
 
 namespace lamina {
+
+LAMINA_OPTIONAL_KERNELS(ConvSplitWeightKernels, conv_split_weight_kernels)
+
 namespace {
 
 using namespace conv_split;
@@ -64,7 +68,7 @@ void fill_windows(const ConvJob& j, const Layout& layout, const Stage& stage, in
 bool pack_dz(const ConvJob& j, const WeightLayout& l, const float* dz, int64_t pixels, uint16_t* packed,
              bool* fits) {
   const int parts = l.layout.parts;
-  const auto pack = conv_split_kernels()->pack_dz[parts - 1];
+  const auto pack = conv_split_weight_kernels()->pack_dz[parts - 1];
   const int64_t panels = l.layout.panels, units = ceil_div(pixels, kSplitUnit);
   const int64_t block_pixels = split_block_pixels(pixels);
   parallel_for(units, grain_for(0.25 * static_cast<double>(panels * kSplitPanel * kSplitUnit)),
@@ -129,7 +133,7 @@ bool run_conv_split_weight(const ConvJob& j, const float* source, const float* d
 
   fill_steps(j, layout, steps);
   fill_rows(j, rows);
-  const auto weight = conv_split_kernels()->weight[layout.parts - 1];
+  const auto weight = conv_split_weight_kernels()->weight[layout.parts - 1];
   return all_stages(j, layout, [&](const Stage& stage, const Stage&) {
     const int64_t pixels = stage.images * stage.rows * j.ow;
     if (!fill_planes(j, layout, stage, source, planes, fits)) return false;
