@@ -177,9 +177,9 @@ struct Tiles {
   }
 };
 
-bool multiply_stage(const ConvJob& j, const ForwardLayout& layout, const Stage& stage, const uint16_t* planes,
-                    const int64_t* steps, const float* w, const void* filters, const float* bias,
-                    Activation activation, float* y, bool* fits) {
+bool multiply_stage(const ConvJob& j, const ForwardLayout& layout, const Stage& stage, const Stage& after,
+                    const float* source, const uint16_t* planes, const int64_t* steps, const float* w,
+                    const void* filters, const float* bias, Activation activation, float* y, bool* fits) {
   const auto multiply = conv_split_kernels()->multiply[layout.parts - 1];
   const int64_t positions =
       layout.gathered ? stage.images * stage.rows * j.ow : (stage.rows - 1) * layout.plane_w + j.ow;
@@ -226,7 +226,8 @@ bool multiply_stage(const ConvJob& j, const ForwardLayout& layout, const Stage& 
                           .out = out,
                           .n = std::min(tile.n, j.fg - f),
                           .units = units_of(j),
-                          .activation = activation});
+                          .activation = activation,
+                          .ahead = source_ahead(j, layout, after, source, t, tiles)});
     }
   });
   return all_fit(fits, tiles);
@@ -266,9 +267,10 @@ bool run_share(const ConvJob& j, const ForwardLayout& layout, const float* sourc
   } else if (!pack_filters(j, layout, w, static_cast<uint16_t*>(filters), fits)) {
     return false;
   }
-  return all_stages(j, layout, 0, j.n, [&](const Stage& stage) {
+  return all_stages(j, layout, 0, j.n, [&](const Stage& stage, const Stage& after) {
     return fill_planes(j, layout, stage, source, planes, fits) &&
-           multiply_stage(j, layout, stage, planes, steps, w, filters, bias, activation, y, fits);
+           multiply_stage(j, layout, stage, after, source, planes, steps, w, filters, bias, activation, y,
+                          fits);
   });
 }
 

@@ -44,6 +44,12 @@ bool run_conv_split_weight(const ConvJob& job, const float* source, const float*
 inline constexpr int64_t kSplitTileN = 256;   // filters of a ConvSplitBlock at most
 inline constexpr int64_t kGatheredUnits = 4;  // block_units where positions are gathered
 
+// Lines of memory that the next stage reads, asked for beside the products of this one.
+struct ConvSplitAhead {
+  const void* from;
+  int64_t lines;
+};
+
 // Panels of up to 32 positions, n filters: y[i] = sum over units of k (32 channels of one tap) of
 // planes[start of the panel + i * 32 + steps[unit] ..] B.
 struct ConvSplitBlock {
@@ -68,6 +74,7 @@ struct ConvSplitBlock {
   const int64_t* out;  // [panels_m][32] where a position's filters begin; negative: dropped
   int64_t n, units;
   Activation activation;
+  ConvSplitAhead ahead;
 };
 
 inline constexpr int64_t kSplitPixels = 160;  // of a block of dz, at most
@@ -95,9 +102,11 @@ struct ConvSplitWeightBlock {
   bool accumulate;
 };
 
-// Neighbouring pixels become rows of tiles.
+// Pixels of a row become rows of tiles.
 struct ConvSplitPixels {
   const float* src;
+  const float* after;  // the row that comes next and is fetched meanwhile
+  int64_t step;        // elements from one pixel to the next
   uint16_t* dst;
   int64_t pixels, channels;      // whole 32 channels
   int64_t channel_plane, plane;  // elements from 32 channels to the next, from one part to the next
@@ -106,6 +115,9 @@ struct ConvSplitPixels {
 struct ConvSplitKernels {
   bool (*split[3])(const ConvSplitPixels&);    // [parts - 1]; true if all fit (gemm_split.h)
   bool (*multiply[3])(const ConvSplitBlock&);  // false if an element of w must not be split
+};
+
+struct ConvSplitWeightKernels {
   // One panel of dz^T: `count` <= 32 filters of k pixels, filters side by side, pixels `row` apart.
   bool (*pack_dz[3])(const float* dz, int64_t row, int64_t count, int64_t k, uint16_t* dst);
   void (*weight[3])(const ConvSplitWeightBlock&);

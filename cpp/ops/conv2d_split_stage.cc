@@ -30,20 +30,35 @@ bool fill_planes(const ConvJob& j, const Layout& layout, const Stage& stage, con
           std::fill_n(row_of, first * kSplitUnit, uint16_t{0});
           std::fill_n(row_of + end * kSplitUnit, (width - end) * kSplitUnit, uint16_t{0});
         }
-        const int64_t run = j.stride_w == 1 ? end - first : 1;
-        for (int64_t x = first; x < end; x += run) {
-          const bool good = split({.src = from + (j.left + q + x * j.stride_w) * c,
-                                   .dst = to + x * kSplitUnit,
-                                   .pixels = run,
-                                   .channels = c,
-                                   .channel_plane = layout.channel_plane,
-                                   .plane = layout.plane});
-          fits[r] = fits[r] && good;
-        }
+        if (first == end) continue;
+        const float* src = from + (j.left + q + first * j.stride_w) * c;
+        const bool good = split({.src = src,
+                                 .after = src + j.stride_h * j.w * c,
+                                 .step = j.stride_w * c,
+                                 .dst = to + first * kSplitUnit,
+                                 .pixels = end - first,
+                                 .channels = c,
+                                 .channel_plane = layout.channel_plane,
+                                 .plane = layout.plane});
+        fits[r] = fits[r] && good;
       }
     }
   });
   return all_fit(fits, all);
+}
+
+ConvSplitAhead source_ahead(const ConvJob& j, const Layout& layout, const Stage& stage, const float* source,
+                            int64_t i, int64_t items) {
+  constexpr int64_t kLine = 16, kMostLines = (512 << 10) / 64;  // floats of a line
+  if (stage.images == 0 || layout.phases_h < j.stride_h || layout.phases_w < j.stride_w ||
+      stage_bytes_of(j) > Layout::kStageBytes)
+    return {nullptr, 0};
+  const int64_t below = j.top + (stage.row + stage.rows - 1) * j.stride_h + (j.kh - 1) * j.step_h + 1;
+  const int64_t first = std::clamp<int64_t>(j.top + stage.row * j.stride_h, 0, j.h),
+                end = stage.rows < j.oh ? std::clamp(below, first, j.h) : j.h;
+  const int64_t count = ((stage.images - 1) * j.h + end - first) * j.w * j.c;
+  const int64_t lines = std::min(count / kLine, kMostLines), at = lines * i / items;
+  return {source + (stage.image * j.h + first) * j.w * j.c + at * kLine, lines * (i + 1) / items - at};
 }
 
 void fill_steps(const ConvJob& j, const Layout& layout, int64_t* steps) {

@@ -98,17 +98,29 @@ struct Stage {
   int64_t image, images, row, rows;
 };
 
-// body(stage) one after another, from those of [image, end), until one gives false.
+// body(stage, the one after it, which has no images at the end) one after another, from those of [image, end),
+// until one gives false.
 template <class Body>
 bool all_stages(const ConvJob& j, const Layout& layout, int64_t image, int64_t end, const Body& body) {
-  for (; image < end; image += layout.images) {
-    for (int64_t row = 0; row < j.oh; row += layout.rows) {
-      if (!body(Stage{image, std::min(layout.images, end - image), row, std::min(layout.rows, j.oh - row)}))
-        return false;
-    }
+  const auto stage_at = [&](int64_t first, int64_t row) {
+    return Stage{first, std::clamp<int64_t>(end - first, 0, layout.images), row,
+                 std::min(layout.rows, j.oh - row)};
+  };
+  Stage stage = stage_at(image, 0);
+  while (stage.images > 0) {
+    const bool below = stage.row + stage.rows < j.oh;
+    const Stage next =
+        below ? stage_at(stage.image, stage.row + stage.rows) : stage_at(stage.image + stage.images, 0);
+    if (!body(stage, next)) return false;
+    stage = next;
   }
   return true;
 }
+
+// Of item i of `items`: its share of a stage's source, as much as L2 has room for; none beside large filters,
+// or where taps leave some of it out.
+ConvSplitAhead source_ahead(const ConvJob& j, const Layout& layout, const Stage& stage, const float* source,
+                            int64_t i, int64_t items);
 
 inline bool all_fit(const bool* fits, int64_t count) {
   return std::all_of(fits, fits + count, [](bool fit) { return fit; });

@@ -7,9 +7,13 @@
 #include "ops/conv2d_grad.h"
 #include "ops/conv2d_split.h"
 #include "ops/conv2d_split_stage.h"
+#include "ops/dispatch.h"
 #include "ops/gemm.h"
 
 namespace lamina {
+
+LAMINA_OPTIONAL_KERNELS(ConvSplitWeightKernels, conv_split_weight_kernels)
+
 namespace {
 
 using namespace conv_split;
@@ -95,7 +99,7 @@ void fill_windows(const ConvJob& j, const Layout& layout, const Stage& stage, in
 bool pack_dz(const ConvJob& j, const WeightLayout& l, const float* dz, int64_t pixels, uint16_t* packed,
              bool* fits) {
   const int parts = l.layout.parts;
-  const auto pack = conv_split_kernels()->pack_dz[parts - 1];
+  const auto pack = conv_split_weight_kernels()->pack_dz[parts - 1];
   const int64_t panels = l.layout.panels, units = ceil_div(pixels, kSplitUnit);
   const int64_t block_pixels = split_block_pixels(pixels);
   parallel_for(units, grain_for(0.25 * static_cast<double>(panels * kSplitPanel * kSplitUnit)),
@@ -134,8 +138,8 @@ bool sum_images(const ConvJob& j, const WeightLayout& l, int64_t image, int64_t 
   auto* sums = static_cast<float*>(next(l.sums_bytes));
   auto* fits = static_cast<bool*>(next(l.fits_bytes));
 
-  const auto weight = conv_split_kernels()->weight[layout.parts - 1];
-  return all_stages(j, layout, image, end, [&](const Stage& stage) {
+  const auto weight = conv_split_weight_kernels()->weight[layout.parts - 1];
+  return all_stages(j, layout, image, end, [&](const Stage& stage, const Stage&) {
     const int64_t pixels = stage.images * stage.rows * j.ow;
     const bool begun = stage.image > image || stage.row > 0;
     if (!fill_planes(j, layout, stage, source, planes, fits)) return false;
