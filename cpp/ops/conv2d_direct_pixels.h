@@ -8,10 +8,12 @@
 #include "base/dtype.h"
 #include "base/rounding.h"
 #include "ops/conv2d_direct.h"
+#include "ops/conv2d_rows.h"
 
 namespace lamina::conv_direct {
 
 const ConvKernels& kernels();
+const ConvRowKernels& row_kernels();
 
 inline constexpr int64_t kItems = 16;        // enough to keep cores busy; fewer where the problem is small
 inline constexpr int64_t kMostPixels = 256;  // of one kernel call
@@ -138,6 +140,52 @@ inline int64_t share_panels(int64_t panels, int64_t units, int64_t items) {
   const int64_t groups =
       std::clamp<int64_t>(ceil_div(items, std::max<int64_t>(units, 1)), 1, std::max<int64_t>(panels, 1));
   return ceil_div(panels, ceil_div(panels, groups));
+}
+
+// Pixels of a piece (conv2d_rows.h) at most; 0 where the job is not taken by pieces.
+int64_t most_of_piece(const ConvJob& job, DType dtype);
+
+// body(pieces) for the pixels of a rectangle, no more than `pixels` at a time, without what depends on the panel,
+// and with `k`, the first of their products; false where they miss columns of taps or are too few.
+template <class Body>
+bool for_pieces(const ConvJob& j, const PixelRect& rect, const ConvRuns& runs, int64_t most, int64_t pixels,
+                Body body) {
+  const int64_t width = rect.right - rect.left, height = rect.bottom - rect.top, tap_row = j.kw * j.kc;
+  if (most == 0 || width < kLeastPiece || runs.count != 1 || runs.length % tap_row != 0) return false;
+  int64_t starts[kMostPixels / kLeastPiece + 1], outs[kMostPixels / kLeastPiece];
+  const int64_t pieces = ceil_div(width, most), rows = rect.images * height;
+  ConvRowBlock block{};
+  block.starts = starts;
+  block.outs = outs;
+  block.pixel = j.c;
+  block.tap_row = j.step_h * j.w * j.c;
+  block.out = j.y_col;
+  block.taps = j.kw;
+  block.tap_rows = runs.length / tap_row;
+  block.kc = j.kc;
+  for (int64_t piece = 0; piece < pieces; ++piece) {
+    const int64_t left = rect.left + width * piece / pieces;
+    const int64_t columns = rect.left + width * (piece + 1) / pieces - left;
+    block.width = static_cast<int>(columns);
+    block.stream = ceil_div(columns + j.kw - 1, block.tap_rows);
+    const int64_t each = pixels / columns / 2 * 2;
+    for (int64_t r0 = 0; r0 < rows; r0 += each) {
+      block.count = std::min(each, rows - r0);
+      for (int64_t i = 0; i <= block.count; ++i) {
+        const int64_t row = std::min(r0 + i, rows - 1);
+        const int64_t image = rect.image + row / height, y = rect.top + row % height;
+        starts[i] = source_at(j, image, y, left);
+        if (i < block.count) outs[i] = j.y_base + image * j.y_image + y * j.y_row + left * j.y_col;
+      }
+      body(block, runs.first);
+    }
+  }
+  return true;
+}
+
+// Products whose source elements are neighbours, of pixels that see `cols` columns of taps.
+inline int64_t segment_of(const ConvJob& j, int64_t cols) {
+  return j.step_w == 1 && j.kc == j.c ? cols * j.kc : j.kc;
 }
 
 // As run_conv_weight_job, by multiply-adds.
