@@ -144,9 +144,11 @@ inline int64_t share_panels(int64_t panels, int64_t units, int64_t items) {
 
 // Pixels of a piece (conv2d_rows.h) at most; 0 where the job is not taken by pieces.
 int64_t most_of_piece(const ConvJob& job, DType dtype);
+// Whether the weight gradient is taken by rows (conv2d_rows.h).
+bool takes_row_weights(const ConvJob& job, DType dtype);
 
-// body(pieces) for the pixels of a rectangle, no more than `pixels` at a time, without what depends on the panel,
-// and with `k`, the first of their products; false where they miss columns of taps or are too few.
+// body(pieces) for the pixels of a rectangle, no more than `pixels` at a time, without what depends on the
+// panel, and with `k`, the first of their products; false where they miss columns of taps or are too few.
 template <class Body>
 bool for_pieces(const ConvJob& j, const PixelRect& rect, const ConvRuns& runs, int64_t most, int64_t pixels,
                 Body body) {

@@ -60,9 +60,9 @@ void row_tile(const ConvRowBlock& s, int64_t first, int count) {
       }
     }
   }
-  put_tile<float, kNv, R * P, P>(s.result, acc, count * P, [&](int i) __attribute__((always_inline)) {
-    return s.outs[first + i / P] + i % P * s.out;
-  });
+  put_tile<float, kNv, R * P, P>(
+      s.result, acc,
+      count * P, [&](int i) __attribute__((always_inline)) { return s.outs[first + i / P] + i % P * s.out; });
 }
 
 template <int KW, int P>
@@ -88,10 +88,107 @@ void block(const ConvRowBlock& s) {
   block_of<5>(s);
 }
 
+constexpr int64_t kAhead = 8;  // pixels of the source that memory is asked for ahead
+
+// CH channels of all taps of a row, see conv2d_rows.h.
+template <int KW, int CH>
+void weight_tile(const ConvRowWeights& s, int64_t channel) {
+  constexpr int kLanes = VecF::kLanes, kNr = kNv * kLanes;
+  const int last = s.n - (kNv - 1) * kLanes;
+  float* dw = static_cast<float*>(s.dw) + channel * s.dw_row;
+  if (s.add) {
+    for (int j = 0; j < KW; ++j) {
+      for (int i = 0; i < CH; ++i) {
+        for (int v = 0; v < kNv; ++v) prefetch(dw + j * s.dw_tap + i * s.dw_row + v * kLanes);
+      }
+    }
+  }
+  const int64_t step = s.pixel, ahead = kAhead * step;
+  VecF acc[KW][CH][kNv];
+  for (int64_t r = 0; r < s.count; ++r) {
+    const float* x = static_cast<const float*>(s.a) + s.rows[r] + channel;
+    const float* dz = static_cast<const float*>(s.dz) + s.outs[r];
+    VecF z[KW][kNv];  // of the output that tap j of column t sees, t - j
+    const auto next = [&]() __attribute__((always_inline)) {
+#pragma GCC unroll 8
+      for (int j = KW - 1; j > 0; --j) {
+#pragma GCC unroll 2
+        for (int v = 0; v < kNv; ++v) z[j][v] = z[j - 1][v];
+      }
+    };
+    const auto load = [&]() __attribute__((always_inline)) {
+#pragma GCC unroll 2
+      for (int v = 0; v < kNv; ++v) z[0][v] = VecF::load(dz + v * kLanes);
+      dz += kNr;
+    };
+    // One column of the source, and the taps [low, high] of it that outputs see.
+    const auto column = [&](int low, int high) __attribute__((always_inline)) {
+      prefetch(x + ahead);
+#pragma GCC unroll 4
+      for (int i = 0; i < CH; ++i) {
+        const VecF value(x[i]);
+#pragma GCC unroll 8
+        for (int j = 0; j < KW; ++j) {
+          if (j < low || j > high) continue;
+#pragma GCC unroll 2
+          for (int v = 0; v < kNv; ++v) acc[j][i][v] = fma(value, z[j][v], acc[j][i][v]);
+        }
+      }
+      x += step;
+    };
+      // Columns t of the padded source; t < left and t >= left + w are padding.
+#pragma GCC unroll 8
+    for (int t = 0; t < KW - 1; ++t) {
+      next();
+      load();
+      if (t >= s.left) column(0, t);
+    }
+    int64_t t = s.ow - KW + 1;
+    do {
+      next();
+      load();
+      column(0, KW - 1);
+    } while (--t > 0);
+    const int64_t end = s.left + s.w - s.ow;
+#pragma GCC unroll 8
+    for (int e = 0; e < KW - 1; ++e) {
+      next();
+      if (e < end) column(e + 1, KW - 1);
+    }
+  }
+#pragma GCC unroll 8
+  for (int j = 0; j < KW; ++j) {
+#pragma GCC unroll 4
+    for (int i = 0; i < CH; ++i) {
+#pragma GCC unroll 2
+      for (int v = 0; v < kNv; ++v) {
+        const int lanes = v + 1 < kNv ? kLanes : last;
+        float* to = dw + j * s.dw_tap + i * s.dw_row + v * kLanes;
+        (s.add ? VecF::load(to, lanes) + acc[j][i][v] : acc[j][i][v]).store(to, lanes);
+      }
+    }
+  }
+}
+
+template <int KW, int CH>
+LAMINA_INLINE void weight_of(const ConvRowWeights& s) {
+  int64_t k = 0;
+  for (; k + CH <= s.channels; k += CH) weight_tile<KW, CH>(s, k);
+  if constexpr (CH > 2) {
+    if (s.channels - k == 3) return weight_tile<KW, 3>(s, k);  // an image's
+  }
+  for (; k < s.channels; ++k) weight_tile<KW, 1>(s, k);
+}
+
+void weight(const ConvRowWeights& s) {
+  if constexpr (most_pixels(3) > 0) s.taps == 3 ? weight_of<3, 4>(s) : weight_of<5, 2>(s);
+}
+
 }  // namespace
 
 namespace LAMINA_ROW {
 extern const ConvRowKernels conv_row_kernels;
-const ConvRowKernels conv_row_kernels = {{0, 0, most_pixels(2), most_pixels(3), 0, most_pixels(5)}, block};
+const ConvRowKernels conv_row_kernels = {
+    {0, 0, most_pixels(2), most_pixels(3), 0, most_pixels(5)}, block, weight};
 }  // namespace LAMINA_ROW
 }  // namespace lamina

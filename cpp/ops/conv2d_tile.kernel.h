@@ -31,16 +31,17 @@ LAMINA_INLINE void put_tile(const ConvResult& s, const Vec<T> (&acc)[MR][NV], in
   constexpr ActivationTag<Activation::relu> kRelu{};
   if constexpr (sizeof(T) == 4) {
     if (s.past_caches) {
-      const auto past = [](T* to, Vec<T> x, int) __attribute__((always_inline)) { stream(to, x); };
+      const auto past = [](T * to, Vec<T> x, int) __attribute__((always_inline)) { stream(to, x); };
       return s.activation == Activation::relu ? put(kRelu, past) : put(kNone, past);
     }
   }
-  const auto store = [&](T* to, Vec<T> x, int v) __attribute__((always_inline)) {
+  const auto store = [&](T * to, Vec<T> x, int v) __attribute__((always_inline)) {
     x.store(to, v + 1 < NV ? kLanes : last);
   };
   if (s.activation == Activation::relu) return put(kRelu, store);
   if (last == kLanes) {
-    put(kNone, [](T* to, Vec<T> x, int) __attribute__((always_inline)) { x.store(to); });
+    put(
+        kNone, [](T * to, Vec<T> x, int) __attribute__((always_inline)) { x.store(to); });
   } else {
     put(kNone, store);
   }
