@@ -167,19 +167,22 @@ void run_job(const ConvJob& j, DType dtype, const T* source, const T* w, const T
       for (int64_t p0 = part * each; p0 < stop; p0 += together) {
         const int64_t p1 = std::min(stop, p0 + together);
         if (once) pack(p0 * tap_count, p1 * tap_count);
+        const auto by_pieces = [&](ConvRowBlock& block, int64_t k) {
+          const int64_t ahead = stream > 0 ? block.stream : 0;
+          for (int64_t p = p0; p < p1; ++p) {
+            block.a = source + panels.group(p) * j.kc + taps[k];
+            block.b = packed + p * panel_elements + k * panels.nr;
+            block.stream = p == p0 ? ahead : 0;
+            block.result = result_of(p);
+            row_kernels().block(block);
+          }
+          block.stream = ahead;
+        };
+        if (most > 0) {
+          for_pieces(j, unit, most, kListPixels, by_pieces);
+          continue;
+        }
         for_alike(j, unit, false, [&](const PixelRect& rect, const ConvRuns& runs) {
-          const auto by_pieces = [&](ConvRowBlock& block, int64_t k) {
-            const int64_t ahead = stream > 0 ? block.stream : 0;
-            for (int64_t p = p0; p < p1; ++p) {
-              block.a = source + panels.group(p) * j.kc + taps[k];
-              block.b = packed + p * panel_elements + k * panels.nr;
-              block.stream = p == p0 ? ahead : 0;
-              block.result = result_of(p);
-              row_kernels().block(block);
-            }
-            block.stream = ahead;
-          };
-          if (for_pieces(j, rect, runs, most, kListPixels, by_pieces)) return;
           const int64_t segment = segment_of(j, std::min(j.kw, runs.length / j.kc));
           for (int64_t m = 0; m < rect.count(); m += step) {
             list.count = 0;

@@ -4,8 +4,8 @@
 //   y[q - b, f] += x[q, k] w[b, k, f]     b < KW, q = 0 .. width + KW - 2, for each row of taps and channel k
 //
 // so that a tile of 12 pixels by 2 vectors loads 14 + 6 times for 72 multiply-adds of 3 taps, where one of 14
-// pixels and one tap loads 16 times for 28. Pixels that miss taps of a row are left to conv2d_direct. The
-// weight gradient likewise,
+// pixels and one tap loads 16 times for 28. The weight
+// gradient likewise,
 //
 //   dw[b, k, f] += x[q, k] dz[q - b, f]     for all q of a row, b < KW where q - b is an output
 //
@@ -21,17 +21,18 @@ namespace lamina {
 
 inline constexpr int kMostRowTaps = 5, kLeastPiece = 4;  // pixels
 
-// Pieces of rows of outputs, all of one width, that see all columns of taps, and one panel of filters of more
-// than one vector.
+// Pieces of rows of outputs, all of one width and from one column, that see the same rows of taps, and one
+// panel of filters of more than one vector.
 struct ConvRowBlock {
-  const void* a;          // source, float32, from the group's first channel, at the first row of taps
-  const int64_t* starts;  // [count + 1] source offset of the first pixel's first tap; past the last any
-  const int64_t* outs;    // [count] where the first pixel's filters begin in y
+  const void* a;  // source, float32, from the group's first channel, at the first row of taps
+  const int64_t*
+      starts;  // [count + 1] source offset of the first pixel's first tap, maybe outside; past the last any
+  const int64_t* outs;  // [count] where the first pixel's filters begin in y
   int64_t count;
   int64_t pixel, tap_row, out;  // distances: neighbours and rows of taps in the source, neighbours in y
   int64_t taps, tap_rows, kc;   // KW, rows of taps, channels of the group
   const void* b;                // panel [tap_rows][KW][kc][nr]
-  int width;
+  int width, left, right;       // pixels; columns of the source that lie outside of the image, below KW
   int64_t stream;  // elements of the source to ask for beside each channel, for the next pieces; or 0
   ConvResult result;
 };

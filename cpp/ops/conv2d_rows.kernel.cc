@@ -20,6 +20,7 @@ void row_tile(const ConvRowBlock& s, int64_t first, int count) {
   constexpr int kLanes = VecF::kLanes, kNr = kNv * kLanes;
   const int64_t* starts = s.starts + first;
   const int64_t s1 = s.pixel, s3 = 3 * s1, s5 = 5 * s1, tap = s.kc * kNr;
+  const int left = s.left, end = P + KW - 1 - s.right;
   const int64_t next = R == 2 && count == 2 ? starts[1] - starts[0] : 0;
   const float *a = static_cast<const float*>(s.a), *b = static_cast<const float*>(s.b);
   // What the next pieces are the first to see: their last row of taps.
@@ -48,6 +49,8 @@ void row_tile(const ConvRowBlock& s, int64_t first, int count) {
             p += s5;
             asm("" : "+r"(p));  // else every fifth address gets a register of its own
           }
+          if (q < KW - 1 && q < left) continue;  // outside the image
+          if (q >= P && q >= end) continue;
           const float* at = m == 0 ? p : m == 1 ? p + s1 : m == 2 ? p + 2 * s1 : m == 3 ? p + s3 : p + 4 * s1;
           const VecF x(*at);
 #pragma GCC unroll 8
