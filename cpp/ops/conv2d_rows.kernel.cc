@@ -19,7 +19,7 @@ template <int KW, int R, int P>
 void row_tile(const ConvRowBlock& s, int64_t first, int count) {
   constexpr int kLanes = VecF::kLanes, kNr = kNv * kLanes;
   const int64_t* starts = s.starts + first;
-  const int64_t s1 = s.pixel, s3 = 3 * s1, s5 = 5 * s1, tap = s.kc * kNr;
+  const int64_t s1 = s.pixel, s3 = 3 * s1, tap = s.kc * kNr;
   const int left = s.left, end = P + KW - 1 - s.right;
   const int64_t next = R == 2 && count == 2 ? starts[1] - starts[0] : 0;
   const float *a = static_cast<const float*>(s.a), *b = static_cast<const float*>(s.b);
@@ -44,15 +44,14 @@ void row_tile(const ConvRowBlock& s, int64_t first, int count) {
         const float* p = piece;
 #pragma GCC unroll 16
         for (int q = 0; q < P + KW - 1; ++q) {
-          const int m = q % 5;
+          const int m = q % 3;
           if (q > 0 && m == 0) {
-            p += s5;
-            asm("" : "+r"(p));  // else every fifth address gets a register of its own
+            p += s3;
+            asm("" : "+r"(p));  // else every address gets a register of its own
           }
           if (q < KW - 1 && q < left) continue;  // outside the image
           if (q >= P && q >= end) continue;
-          const float* at = m == 0 ? p : m == 1 ? p + s1 : m == 2 ? p + 2 * s1 : m == 3 ? p + s3 : p + 4 * s1;
-          const VecF x(*at);
+          const VecF x(p[m * s1]);
 #pragma GCC unroll 8
           for (int j = 0; j < KW; ++j) {
             if (q - j < 0 || q - j >= P) continue;
