@@ -11,12 +11,13 @@ LAMINA_KERNELS(ConvRowKernels, conv_row_kernels)
 namespace conv_direct {
 namespace {
 
-constexpr int64_t kLeastRowChannels = 3;
+constexpr int64_t kLeastRowChannels = 3;  // else a row of taps has too few products between its loads
 
 // Outputs step along a row as their taps do, and each sees at least one of them.
 bool steps_as_taps(const ConvJob& j) {
   const int64_t left = -j.left, right = j.ow + j.kw - 1 - j.w - left;
-  return j.kw <= kMostRowTaps && j.stride_w == 1 && j.step_w == 1 && left >= 0 && left < j.kw && right < j.kw;
+  return j.kw <= kMostRowTaps && j.kc >= kLeastRowChannels && j.stride_w == 1 && j.step_w == 1 && left >= 0 &&
+         left < j.kw && right < j.kw;
 }
 
 }  // namespace
@@ -31,8 +32,8 @@ int64_t most_of_piece(const ConvJob& j, DType dtype) {
 }
 
 bool takes_row_weights(const ConvJob& j, DType dtype) {
-  return most_of_piece(j, dtype) > 0 && (j.kw == 3 || j.kw == 5) && j.kc >= kLeastRowChannels &&
-         j.n * j.oh > 0 && j.ow >= j.kw && j.ow <= kMostPixels;
+  return most_of_piece(j, dtype) > 0 && (j.kw == 3 || j.kw == 5) && j.n * j.oh > 0 && j.ow >= j.kw &&
+         j.ow <= kMostPixels;
 }
 
 }  // namespace conv_direct
