@@ -6,9 +6,9 @@
 // Offsets separate, so one register tile of MR pixels x NR filters serves every stride, dilation and group
 // count. Padding costs neither copies nor multiplications by zero: pixels that see the same taps form
 // rectangles, each with its own range of taps; a tile takes any pixels of a rectangle, listed by their
-// offsets. Every y is one chain over k, however the work is cut. The weight gradient is the same product with
-// the sum over pixels, dw[k, f] = sum_m A(m, k) dy[m, f]: tap by tap over all pixels that see it, k in the
-// rows of a tile.
+// offsets; where taps of a row share what they load, conv2d_rows.h. Every y is one chain over k, however the
+// work is cut. The weight gradient is the same product with the sum over pixels,
+// dw[k, f] = sum_m A(m, k) dy[m, f]: tap by tap over all pixels that see it, k in the rows of a tile.
 #pragma once
 
 #include <cstddef>

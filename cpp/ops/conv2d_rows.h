@@ -4,8 +4,7 @@
 //   y[q - b, f] += x[q, k] w[b, k, f]     b < KW, q = 0 .. width + KW - 2, for each row of taps and channel k
 //
 // so that a tile of 12 pixels by 2 vectors loads 14 + 6 times for 72 multiply-adds of 3 taps, where one of 14
-// pixels and one tap loads 16 times for 28. The weight
-// gradient likewise,
+// pixels and one tap loads 16 times for 28. The weight gradient likewise,
 //
 //   dw[b, k, f] += x[q, k] dz[q - b, f]     for all q of a row, b < KW where q - b is an output
 //
@@ -25,8 +24,8 @@ inline constexpr int kMostRowTaps = 5, kLeastPiece = 4;  // pixels
 // panel of filters of more than one vector.
 struct ConvRowBlock {
   const void* a;  // source, float32, from the group's first channel, at the first row of taps
-  const int64_t*
-      starts;  // [count + 1] source offset of the first pixel's first tap, maybe outside; past the last any
+  // [count + 1] source offset of the first pixel's first tap, maybe outside; past the last any
+  const int64_t* starts;
   const int64_t* outs;  // [count] where the first pixel's filters begin in y
   int64_t count;
   int64_t pixel, tap_row, out;  // distances: neighbours and rows of taps in the source, neighbours in y
