@@ -149,6 +149,15 @@ void run_job(const ConvJob& j, DType dtype, const T* source, const T* w, const T
   // Each tile is the first to see as much of the source as its pixels have, in depth() steps.
   const bool far = j.n * j.h * j.w * j.c * item_bytes > kNearBytes && j.kc * item_bytes >= 64;
   const int64_t stream = far && tap_count > 0 ? ceil_div(64 / item_bytes, tap_count) : 0;
+  const int64_t most = most_of_piece(j, dtype);
+  const auto result_of = [&](int64_t p) -> ConvResult {
+    const int64_t first = panels.first(p), f = panels.group(p) * j.fg + first;
+    return {.bias = bias != nullptr ? bias + f : nullptr,
+            .y = y + f,
+            .n = static_cast<int>(std::min(panels.nr, j.fg - first)),
+            .activation = activation,
+            .past_caches = past_caches};
+  };
   const double flops = 2.0 * j.n * j.oh * j.ow * (j.depth() + 4) * j.groups * j.fg;
   parallel_for(items, grain_for(flops / kFlopsPerNs / items), [&](int64_t begin, int64_t end) {
     PixelList list;
@@ -158,7 +167,23 @@ void run_job(const ConvJob& j, DType dtype, const T* source, const T* w, const T
       for (int64_t p0 = part * each; p0 < stop; p0 += together) {
         const int64_t p1 = std::min(stop, p0 + together);
         if (once) pack(p0 * tap_count, p1 * tap_count);
+        const auto by_pieces = [&](ConvRowBlock& block, int64_t k) {
+          const int64_t ahead = stream > 0 ? block.stream : 0;
+          for (int64_t p = p0; p < p1; ++p) {
+            block.a = source + panels.group(p) * j.kc + taps[k];
+            block.b = packed + p * panel_elements + k * panels.nr;
+            block.stream = p == p0 ? ahead : 0;
+            block.result = result_of(p);
+            row_kernels().block(block);
+          }
+          block.stream = ahead;
+        };
+        if (most > 0) {
+          for_pieces(j, unit, most, kListPixels, by_pieces);
+          continue;
+        }
         for_alike(j, unit, false, [&](const PixelRect& rect, const ConvRuns& runs) {
+          const int64_t segment = segment_of(j, std::min(j.kw, runs.length / j.kc));
           for (int64_t m = 0; m < rect.count(); m += step) {
             list.count = 0;
             rect.for_rows(m, std::min(rect.count(), m + step),
@@ -167,20 +192,16 @@ void run_job(const ConvJob& j, DType dtype, const T* source, const T* w, const T
                                      j.y_base + image * j.y_image + row * j.y_row + col * j.y_col, j.y_col);
                           });
             for (int64_t p = p0; p < p1; ++p) {
-              const int64_t first = panels.first(p), f = panels.group(p) * j.fg + first;
               kernel({.a = source + panels.group(p) * j.kc,
                       .pixels = list.pixels,
                       .outs = list.outs,
                       .count = list.count,
                       .runs = runs,
                       .taps = taps,
+                      .segment = segment,
                       .b = packed + p * panel_elements,
-                      .bias = bias != nullptr ? bias + f : nullptr,
-                      .y = y + f,
-                      .n = static_cast<int>(std::min(panels.nr, j.fg - first)),
                       .stream = p == p0 && runs.count > 0 ? stream : 0,
-                      .activation = activation,
-                      .past_caches = past_caches});
+                      .result = result_of(p)});
             }
           }
         });

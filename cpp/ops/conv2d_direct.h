@@ -6,9 +6,9 @@
 // Offsets separate, so one register tile of MR pixels x NR filters serves every stride, dilation and group
 // count. Padding costs neither copies nor multiplications by zero: pixels that see the same taps form
 // rectangles, each with its own range of taps; a tile takes any pixels of a rectangle, listed by their
-// offsets. Every y is one chain over k, however the work is cut. The weight gradient is the same product with
-// the sum over pixels, dw[k, f] = sum_m A(m, k) dy[m, f]: tap by tap over all pixels that see it, k in the
-// rows of a tile.
+// offsets; where taps of a row share what they load, conv2d_rows.h. Every y is one chain over k, however the
+// work is cut. The weight gradient is the same product with the sum over pixels,
+// dw[k, f] = sum_m A(m, k) dy[m, f]: tap by tap over all pixels that see it, k in the rows of a tile.
 #pragma once
 
 #include <cstddef>
@@ -63,6 +63,15 @@ struct ConvRuns {
   int64_t count, first, step, length;
 };
 
+// What becomes of the sums of one panel of filters.
+struct ConvResult {
+  const void* bias;  // [n] or null
+  void* y;           // the panel's first filter
+  int n;             // filters in the panel, 1..nr
+  Activation activation;
+  bool past_caches;  // y, float32, is written past the caches: whole lines; activation none or relu
+};
+
 // Pixels that see the same taps, and one panel of filters.
 struct ConvBlock {
   const void* a;          // source, from the group's first channel
@@ -71,13 +80,10 @@ struct ConvBlock {
   int64_t count;
   ConvRuns runs;
   const int64_t* taps;  // [k] tap offsets
+  int64_t segment;      // products whose source elements are neighbours; divides the runs
   const void* b;        // panel [k][nr]
-  const void* bias;     // [n] or null
-  void* y;              // the panel's first filter
-  int n;                // filters in the panel, 1..nr
   int64_t stream;       // elements of the source to ask for beside each product, for the next pixels; or 0
-  Activation activation;
-  bool past_caches;  // y, float32, is written past the caches: whole lines; activation none or relu
+  ConvResult result;
 };
 
 // Pixels that memory is asked for ahead; past the last one their offsets may be any inside of it.

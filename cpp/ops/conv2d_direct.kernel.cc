@@ -2,9 +2,7 @@
 // conv2d_direct.h.
 #include "ops/conv2d_direct.h"
 
-#include "ops/activation.kernel.h"
-#include "simd/stream.h"
-#include "simd/vec.h"
+#include "ops/conv2d_tile.kernel.h"
 
 namespace lamina {
 namespace {
@@ -36,19 +34,16 @@ struct TileRows {
   }
 };
 
-// acc[i][v] += sum_k a[rows[i] + steps[k]] * b[k][v]
+// acc[i][v] += sum_k a[rows[i] + k] * b[k][v], k < depth
 template <class T, int NV, int MR, bool kEven, bool kStream>
-LAMINA_INLINE void multiply(const T* a, const TileRows<T, MR, kEven>& tile, const int64_t* steps,
-                            int64_t depth, const T* b, const T* later, int64_t later_step,
-                            Vec<T> (&acc)[MR][NV]) {
+LAMINA_INLINE void multiply(const T* a, const TileRows<T, MR, kEven>& tile, int64_t depth, const T* b,
+                            const T*& later, int64_t later_step, Vec<T> (&acc)[MR][NV]) {
   constexpr int kLanes = Vec<T>::kLanes;
   const int64_t s1 = tile.step, s3 = 3 * s1, s5 = 5 * s1, s10 = 10 * s1;
   if constexpr (kEven) a += tile.rows[0];
-  for (int64_t k = 0; k < depth; ++k) {
-    const T* p = a + steps[k];
-    asm("" : "+r"(p));  // one register: else every row gets an addition of its own
-    const T *p5 = p + s5, *p10 = p + s10;
-    if constexpr (kEven) asm("" : "+r"(p5), "+r"(p10));
+  for (const T* end = a + depth; a < end; ++a) {
+    const T *p5 = a + s5, *p10 = a + s10;
+    if constexpr (kEven) asm("" : "+r"(p5), "+r"(p10));  // else every row gets an addition of its own
     if constexpr (kStream) {
       prefetch(later);
       later += later_step;
@@ -59,13 +54,13 @@ LAMINA_INLINE void multiply(const T* a, const TileRows<T, MR, kEven>& tile, cons
     b += kNv * kLanes;
 #pragma GCC unroll 14
     for (int i = 0; i < MR; ++i) {
-      const T* at = p;
+      const T* at = a;
       if constexpr (kEven) {
-        const T* base = i < 5 ? p : i < 10 ? p5 : p10;
+        const T* base = i < 5 ? a : i < 10 ? p5 : p10;
         const int j = i % 5;
         at = j == 0 ? base : j == 1 ? base + s1 : j == 2 ? base + 2 * s1 : j == 3 ? base + s3 : base + 4 * s1;
       } else {
-        at = p + tile.rows[i];
+        at = a + tile.rows[i];
       }
       const Vec<T> x(*at);
 #pragma GCC unroll 2
@@ -78,66 +73,20 @@ LAMINA_INLINE void multiply(const T* a, const TileRows<T, MR, kEven>& tile, cons
 template <class T, int NV, int MR, bool kEven, bool kStream = false>
 void pixel_tile(const ConvBlock& s, int64_t first, int count) {
   constexpr int kLanes = Vec<T>::kLanes;
-  const T* bias = static_cast<const T*>(s.bias);
-  T* y = static_cast<T*>(s.y);
-  const int64_t* outs = s.outs + first;
-  const int last = s.n - (NV - 1) * kLanes;  // lanes of the last vector
+  const T *a = static_cast<const T*>(s.a), *b = static_cast<const T*>(s.b);
   const TileRows<T, MR, kEven> rows(s.pixels + first, count);
   // What the next tile is the first to see: at its last tap.
   const int64_t last_k = s.runs.first + (s.runs.count - 1) * s.runs.step + s.runs.length - 1;
-  const T* later = kStream ? static_cast<const T*>(s.a) + s.pixels[first + MR] + s.taps[last_k] : nullptr;
+  const T* later = kStream ? a + s.pixels[first + MR] + s.taps[last_k] : nullptr;
   Vec<T> acc[MR][NV];
   for (int64_t r = 0; r < s.runs.count; ++r) {
-    const int64_t k = s.runs.first + r * s.runs.step;
-    multiply<T, NV, MR, kEven, kStream>(static_cast<const T*>(s.a), rows, s.taps + k, s.runs.length,
-                                        static_cast<const T*>(s.b) + k * kNv * kLanes, later, s.stream, acc);
-  }
-  Vec<T> add[NV];
-  for (int v = 0; v < NV; ++v) {
-    if (bias != nullptr) add[v] = Vec<T>::load(bias + v * kLanes, v + 1 < NV ? kLanes : last);
-  }
-  const auto store = [&](auto f, int last) __attribute__((always_inline)) {
-#pragma GCC unroll 14
-    for (int i = 0; i < MR; ++i) {
-      if (i + 1 == MR && count < MR) break;
-#pragma GCC unroll 2
-      for (int v = 0; v < NV; ++v) {
-        const int lanes = v + 1 < NV ? kLanes : last;
-        activate<f.value>(acc[i][v] + add[v]).store(y + outs[i] + v * kLanes, lanes);
-      }
-    }
-  };
-  if constexpr (sizeof(T) == 4) {
-    if (s.past_caches) {
-      const auto stream_all = [&](auto f) __attribute__((always_inline)) {
-#pragma GCC unroll 14
-        for (int i = 0; i < MR; ++i) {
-          if (i + 1 == MR && count < MR) break;
-#pragma GCC unroll 2
-          for (int v = 0; v < NV; ++v)
-            stream(y + outs[i] + v * kLanes, activate<f.value>(acc[i][v] + add[v]));
-        }
-      };
-      return s.activation == Activation::relu ? stream_all(ActivationTag<Activation::relu>{})
-                                              : stream_all(ActivationTag<Activation::none>{});
+    const int64_t begin = s.runs.first + r * s.runs.step, end = begin + s.runs.length;
+    for (int64_t k = begin; k < end; k += s.segment) {
+      multiply<T, NV, MR, kEven, kStream>(a + s.taps[k], rows, s.segment, b + k * kNv * kLanes, later,
+                                          s.stream, acc);
     }
   }
-  if (s.activation == Activation::relu) return store(ActivationTag<Activation::relu>{}, last);
-  if (last == kLanes) {
-    store(ActivationTag<Activation::none>{}, kLanes);
-  } else {
-    store(ActivationTag<Activation::none>{}, last);
-  }
-  if (s.activation == Activation::none) return;
-  with_activation(s.activation, [&](auto f) {  // longer functions in a loop, not unrolled over the tile
-    for (int i = 0; i < count; ++i) {
-      for (int v = 0; v < NV; ++v) {
-        const int lanes = v + 1 < NV ? kLanes : last;
-        T* at = y + outs[i] + v * kLanes;
-        activate<f.value>(Vec<T>::load(at, lanes)).store(at, lanes);
-      }
-    }
-  });
+  put_tile<T, NV, MR, MR - 1>(s.result, acc, count, [&](int i) { return s.outs[first + i]; });
 }
 
 // The pixels left, at most MR, in the smallest tile that holds them.
@@ -185,7 +134,7 @@ void block(const ConvBlock& s) {
     full_tile<T, NV>(s, i);
     i += kMost;
   }
-  if (s.past_caches) stream_fence();
+  if (s.result.past_caches) stream_fence();
 }
 
 template <class T, int NV>
@@ -329,7 +278,7 @@ void weight_sparse(const ConvWeightBlock& s) {
 
 template <class T>
 void any_block(const ConvBlock& s) {
-  s.n <= Vec<T>::kLanes ? block<T, 1>(s) : block<T, 2>(s);
+  s.result.n <= Vec<T>::kLanes ? block<T, 1>(s) : block<T, 2>(s);
 }
 template <class T>
 void any_pack_grad(const ConvGradPack& s) {

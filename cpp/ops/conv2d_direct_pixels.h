@@ -8,10 +8,12 @@
 #include "base/dtype.h"
 #include "base/rounding.h"
 #include "ops/conv2d_direct.h"
+#include "ops/conv2d_rows.h"
 
 namespace lamina::conv_direct {
 
 const ConvKernels& kernels();
+const ConvRowKernels& row_kernels();
 
 inline constexpr int64_t kItems = 16;        // enough to keep cores busy; fewer where the problem is small
 inline constexpr int64_t kMostPixels = 256;  // of one kernel call
@@ -138,6 +140,63 @@ inline int64_t share_panels(int64_t panels, int64_t units, int64_t items) {
   const int64_t groups =
       std::clamp<int64_t>(ceil_div(items, std::max<int64_t>(units, 1)), 1, std::max<int64_t>(panels, 1));
   return ceil_div(panels, ceil_div(panels, groups));
+}
+
+// Pixels of a piece (conv2d_rows.h) at most; 0 where the job is not taken by pieces.
+int64_t most_of_piece(const ConvJob& job, DType dtype);
+// Whether the weight gradient is taken by rows (conv2d_rows.h).
+bool takes_row_weights(const ConvJob& job, DType dtype);
+
+// Pieces of the full rows [top, bottom) of `all`, no more than `pixels` at a time: body(block, k) without
+// what depends on the panel, k the first of their products.
+template <class Body>
+void for_pieces(const ConvJob& j, const PixelRect& all, int64_t most, int64_t pixels, Body body) {
+  const Axis vertical{j.h, j.kh, j.stride_h, j.step_h, j.top};
+  const int64_t right = j.ow + j.kw - 1 - j.w + j.left;  // columns past the image
+  int64_t starts[kMostPixels / kLeastPiece + 1], outs[kMostPixels / kLeastPiece];
+  // Cut evenly, or with a narrow last piece, of which tiles take two.
+  const int64_t pieces = ceil_div(j.ow, most), before = j.ow - most / 2;
+  const bool last_narrow = pieces > 1 && before <= (pieces - 1) * most;
+  const auto column = [&](int64_t piece) {
+    if (!last_narrow) return j.ow * piece / pieces;
+    return piece < pieces ? before * piece / (pieces - 1) : j.ow;
+  };
+  ConvRowBlock block{};
+  block.starts = starts;
+  block.outs = outs;
+  block.pixel = j.c;
+  block.tap_row = j.step_h * j.w * j.c;
+  block.out = j.y_col;
+  block.taps = j.kw;
+  block.kc = j.kc;
+  for (Span v{0, all.top, 0, 0}; v.end < all.bottom;) {
+    v = vertical.span(v.end, all.bottom);
+    const int64_t height = v.end - v.begin, rows = all.images * height;
+    block.tap_rows = std::max<int64_t>(v.high - v.low, 0);
+    for (int64_t piece = 0; piece < pieces; ++piece) {
+      const int64_t first = column(piece), width = column(piece + 1) - first;
+      block.width = static_cast<int>(width);
+      block.left = piece == 0 ? static_cast<int>(-j.left) : 0;
+      block.right = piece + 1 == pieces ? static_cast<int>(std::max<int64_t>(right, 0)) : 0;
+      block.stream = ceil_div(width + j.kw - 1, std::max<int64_t>(block.tap_rows, 1));
+      const int64_t each = pixels / width / 2 * 2;
+      for (int64_t r0 = 0; r0 < rows; r0 += each) {
+        block.count = std::min(each, rows - r0);
+        for (int64_t i = 0; i <= block.count; ++i) {
+          const int64_t row = std::min(r0 + i, rows - 1);
+          const int64_t image = all.image + row / height, y = v.begin + row % height;
+          starts[i] = source_at(j, image, y, first);
+          if (i < block.count) outs[i] = j.y_base + image * j.y_image + y * j.y_row + first * j.y_col;
+        }
+        body(block, v.low * j.kw * j.kc);
+      }
+    }
+  }
+}
+
+// Products whose source elements are neighbours, of pixels that see `cols` columns of taps.
+inline int64_t segment_of(const ConvJob& j, int64_t cols) {
+  return j.step_w == 1 && j.kc == j.c ? cols * j.kc : j.kc;
 }
 
 // As run_conv_weight_job, by multiply-adds.

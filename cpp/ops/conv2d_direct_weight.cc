@@ -18,30 +18,36 @@ constexpr int64_t kPartialBytes = 8 << 20;              // of partial dw togethe
 // Whether the products of a row of taps are neighbours in the source, and fill tiles.
 bool dense_rows(const ConvJob& j) { return j.step_w == 1 && j.kc == j.c && j.kw * j.kc >= kDenseRun; }
 
-// Whether every tap is taken by itself, with all pixels that see it: where its channels fill tiles. Else
-// pixels that see the same taps are taken together.
-bool tap_by_tap(const ConvJob& j) { return j.kc >= kDenseChannels; }
+// What is taken at a time: a row of taps (conv2d_rows.h), or every tap by itself, with all pixels that see
+// it, where its channels fill tiles; else pixels that see the same taps.
+enum class Way { rows, taps, alike };
+Way way_of(const ConvJob& j, DType dtype) {
+  if (takes_row_weights(j, dtype)) return Way::rows;
+  return j.kc >= kDenseChannels ? Way::taps : Way::alike;
+}
 
-PixelRect all_pixels(const ConvJob& j) { return {0, j.n, 0, j.oh, 0, j.ow}; }
-
-// body(rectangle, its runs) for disjoint rectangles of all pixels.
+// body(rectangle, its runs, chunks) for disjoint rectangles of all pixels.
 template <class Body>
-void for_weight_rects(const ConvJob& j, Body body) {
-  if (tap_by_tap(j)) return body(all_pixels(j), ConvRuns{});
-  for_alike(j, all_pixels(j), dense_rows(j), body);
+void for_weight_rects(const ConvJob& j, Way way, Body body) {
+  const PixelRect all{0, j.n, 0, j.oh, 0, j.ow};
+  if (way == Way::rows) return body(all, ConvRuns{}, ceil_div(j.n * j.oh, kChunkPixels / j.ow));
+  if (way == Way::taps) return body(all, ConvRuns{}, ceil_div(all.count(), kChunkPixels));
+  for_alike(j, all, dense_rows(j), [&](const PixelRect& rect, const ConvRuns& runs) {
+    body(rect, runs, ceil_div(rect.count(), kChunkPixels));
+  });
 }
 
 // How a weight gradient is cut, by sizes alone; its scratch: tap offsets, partial dw and db of every block of
 // pixels.
 struct WeightLayout {
   Panels panels;
+  Way way;
   int64_t chunks = 0;
   int64_t dw_elements, filters, together, blocks, parts, panel_groups;
   size_t partials_at, partial_bytes, total;
 
-  WeightLayout(const ConvJob& j, DType dtype) : panels(j, dtype) {
-    for_weight_rects(
-        j, [&](const PixelRect& rect, const ConvRuns&) { chunks += ceil_div(rect.count(), kChunkPixels); });
+  WeightLayout(const ConvJob& j, DType dtype) : panels(j, dtype), way(way_of(j, dtype)) {
+    for_weight_rects(j, way, [&](const PixelRect&, const ConvRuns&, int64_t count) { chunks += count; });
     filters = j.groups * j.fg;
     dw_elements = j.depth() * filters;
     partial_bytes = align64(checked_product(j.depth() + 1, filters, 1, itemsize(dtype)));
@@ -51,24 +57,32 @@ struct WeightLayout {
     blocks = std::min({ceil_div(items, groups), kPartialBytes / static_cast<int64_t>(partial_bytes),
                        j.n * j.oh * j.ow / kBlockPixels, chunks});
     blocks = std::max<int64_t>(blocks, 1);
-    parts =
-        tap_by_tap(j) ? std::clamp<int64_t>(j.depth() / kPartDepth, 1, ceil_div(items, groups * blocks)) : 1;
+    parts = way == Way::alike
+                ? 1
+                : std::clamp<int64_t>(j.depth() / kPartDepth, 1, ceil_div(items, groups * blocks));
     panel_groups = std::max(share_panels(panels.count, blocks * parts, items), groups);
     partials_at = align64(checked_product(j.depth(), 1, 1, sizeof(int64_t)));
     total = partials_at + (blocks > 1 ? checked_product(blocks, 1, 1, partial_bytes) : 0);
   }
+  // Where a part begins among the products, or, by rows, among the channels of all rows of taps.
+  int64_t part_begin(const ConvJob& j, int64_t part) const {
+    if (way != Way::rows) return j.depth() * part / parts;
+    constexpr int64_t kTile = 4;  // channels
+    return part == parts ? j.kh * j.kc : j.kh * j.kc / kTile * part / parts * kTile;
+  }
 };
 
-// dw [k0, k1) and db of the panels [p0, p1) of filters from the chunks [first, last) of the pixels.
+// dw [k0, k1), see part_begin, and db of the panels [p0, p1) of filters from the chunks [first, last) of the
+// pixels.
 template <class T>
-void weight_item(const ConvJob& j, DType dtype, const Panels& panels, int64_t p0, int64_t p1, int64_t first,
-                 int64_t last, int64_t k0, int64_t k1, const int64_t* taps, const T* source, const T* dy,
-                 const ConvEpilogueGrad& e, T* dw, T* db) {
+void weight_item(const ConvJob& j, DType dtype, Way way, const Panels& panels, int64_t p0, int64_t p1,
+                 int64_t first, int64_t last, int64_t k0, int64_t k1, const int64_t* taps, const T* source,
+                 const T* dy, const ConvEpilogueGrad& e, T* dw, T* db) {
   const bool is_float = dtype == DType::kFloat32;
   const auto pack = is_float ? kernels().pack_grad_f32 : kernels().pack_grad_f64;
   const auto kernel = is_float ? kernels().weight_f32 : kernels().weight_f64;
   const int64_t filters = j.groups * j.fg;
-  const bool by_tap = tap_by_tap(j);
+  const bool by_tap = way == Way::taps;
   alignas(64) T packed[kPackedBytes / sizeof(T)];
   const int64_t panel_elements = kChunkPixels * panels.nr;
   const auto width = [&](int64_t p) { return static_cast<int>(std::min(panels.nr, j.fg - panels.first(p))); };
@@ -78,6 +92,36 @@ void weight_item(const ConvJob& j, DType dtype, const Panels& panels, int64_t p0
   int64_t in_order[kChunkPixels];
   PixelList::fill(in_order, kChunkPixels, 0, panels.nr);
   int64_t chunk = 0;
+  const auto run_rows = [&](int64_t begin, int64_t end) {  // rows of outputs of all images
+    for (int64_t a = k0 / j.kc; a < ceil_div(k1, j.kc); ++a) {
+      const int64_t k = std::max(k0 - a * j.kc, int64_t{0}), k_end = std::min(k1 - a * j.kc, j.kc);
+      list.count = 0;
+      for (int64_t row = begin; row < end; ++row) {
+        const int64_t image = row / j.oh, y = row % j.oh;
+        if (y < vertical.first(a) || y >= vertical.end(a, j.oh)) continue;
+        const int64_t source_row = image * j.h + j.top + y * j.stride_h + a * j.step_h;
+        list.add(1, source_row * j.w * j.c, 0, (row - begin) * j.ow * panels.nr, 0);
+      }
+      for (int64_t p = p0; p < p1; ++p) {
+        row_kernels().weight({.a = source + panels.group(p) * j.kc + k,
+                              .rows = list.pixels,
+                              .outs = list.outs,
+                              .count = list.count,
+                              .pixel = j.c,
+                              .w = j.w,
+                              .ow = j.ow,
+                              .left = -j.left,
+                              .taps = j.kw,
+                              .channels = k_end - k,
+                              .dz = packed + (p - p0) * panel_elements,
+                              .dw = dw + (a * j.kw * j.kc + k) * filters + panels.filter(j, p),
+                              .dw_row = filters,
+                              .dw_tap = j.kc * filters,
+                              .n = width(p),
+                              .add = chunk > first});
+      }
+    }
+  };
   const auto run_chunk = [&](const PixelRect& rect, const ConvRuns& runs, int64_t begin, int64_t end) {
     int64_t *out = list.outs, at = 0;
     rect.for_rows(begin, end, [&](int64_t image, int64_t row, int64_t col, int64_t n) {
@@ -96,6 +140,7 @@ void weight_item(const ConvJob& j, DType dtype, const Panels& panels, int64_t p0
             .n = width(p),
             .activation = e.activation});
     }
+    if (way == Way::rows) return run_rows(begin / j.ow, end / j.ow);
     for (int64_t tap = by_tap ? k0 / j.kc : 0; tap < (by_tap ? ceil_div(k1, j.kc) : 1); ++tap) {
       const int64_t k = std::max(tap * j.kc, k0), k_end = std::min((tap + 1) * j.kc, k1);
       const int64_t a = tap / j.kw, b = tap % j.kw;
@@ -133,11 +178,12 @@ void weight_item(const ConvJob& j, DType dtype, const Panels& panels, int64_t p0
       }
     }
   };
-  for_weight_rects(j, [&](const PixelRect& rect, const ConvRuns& runs) {
-    const int64_t chunks = ceil_div(rect.count(), kChunkPixels);
+  for_weight_rects(j, way, [&](const PixelRect& rect, const ConvRuns& runs, int64_t chunks) {
+    const int64_t whole = way == Way::rows ? j.ow : 1;  // pixels that stay together
     for (int64_t i = 0; i < chunks; ++i, ++chunk) {
       if (chunk < first || chunk >= last) continue;
-      run_chunk(rect, runs, rect.count() * i / chunks, rect.count() * (i + 1) / chunks);
+      run_chunk(rect, runs, rect.count() / whole * i / chunks * whole,
+                rect.count() / whole * (i + 1) / chunks * whole);
     }
   });
 }
@@ -157,7 +203,7 @@ void run_typed(const ConvJob& j, DType dtype, const T* source, const T* dy, T* d
   const auto run_item = [&](int64_t item) {
     const int64_t group = item % layout.panel_groups, part = item / layout.panel_groups % layout.parts,
                   block = item / layout.panel_groups / layout.parts;
-    const int64_t k0 = j.depth() * part / layout.parts, k1 = j.depth() * (part + 1) / layout.parts;
+    const int64_t k0 = layout.part_begin(j, part), k1 = layout.part_begin(j, part + 1);
     T* to = layout.blocks > 1 ? partial(block) : dw;
     T* to_db = db == nullptr || part > 0 ? nullptr : layout.blocks > 1 ? to + layout.dw_elements : db;
     const int64_t p0 = group * each, p1 = std::min(panels.count, p0 + each);
@@ -169,13 +215,13 @@ void run_typed(const ConvJob& j, DType dtype, const T* source, const T* dy, T* d
     const int64_t begin = panels.filter(j, p0),
                   end = p1 < panels.count ? panels.filter(j, p1) : layout.filters;
     if (to_db != nullptr) std::memset(to_db + begin, 0, (end - begin) * sizeof(T));
-    if (!tap_by_tap(j) || first == last) {
+    if (layout.way == Way::alike || first == last) {
       for (int64_t k = k0; k < k1; ++k)
         std::memset(to + k * layout.filters + begin, 0, (end - begin) * sizeof(T));
     }
     for (int64_t p = p0; p < p1; p += layout.together) {
-      weight_item(j, dtype, panels, p, std::min(p1, p + layout.together), first, last, k0, k1, taps, source,
-                  dy, epilogue, to, to_db);
+      weight_item(j, dtype, layout.way, panels, p, std::min(p1, p + layout.together), first, last, k0, k1,
+                  taps, source, dy, epilogue, to, to_db);
     }
   };
   const int64_t items = layout.blocks * layout.parts * layout.panel_groups;

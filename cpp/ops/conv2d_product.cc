@@ -14,6 +14,8 @@ namespace {
 
 // Of a weight gradient; with fewer, turning x costs more than the products.
 constexpr int64_t kMinChannels = 128;
+// Else, by multiply-adds, packing x costs more than dw, read and written again for every chunk of pixels.
+constexpr int64_t kManyProducts = 1 << 18;
 
 // The pixels of both are all of their tensors, in order.
 bool is_flat(const ConvJob& j) {
@@ -88,7 +90,8 @@ void run_product(const ConvJob& j, DType dtype, const void* source, const void* 
 }
 
 bool is_weight_product(const ConvJob& j, DType dtype) {
-  return j.kc >= kMinChannels && is_flat(j) && gemm_splits(as_weight_product(j, dtype, pixels_of(j)));
+  return j.kc >= kMinChannels && is_flat(j) &&
+         (j.kc * j.fg >= kManyProducts || gemm_splits(as_weight_product(j, dtype, pixels_of(j))));
 }
 
 size_t weight_product_scratch(const ConvJob& j, DType dtype, bool dz_kept) {

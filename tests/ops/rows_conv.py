@@ -104,6 +104,21 @@ def sizes(rng):
     return [((rng.standard_normal(x), rng.standard_normal(w)), {"padding": p}) for x, w, p in shapes]
 
 
+def row_pieces(rng):
+    """Taps that share a row: every width of tile, both edges in one piece or two, few and odd channels, panels cut."""
+    cases = [
+        *[((2, 3, w, 3), (3, 3, 3, 32), {"padding": "same"}) for w in (4, 5, 6, 8, 10, 12, 13, 16, 25, 27)],
+        ((1, 6, 23, 4), (5, 5, 4, 24), {"padding": "same"}),
+        ((3, 5, 11, 6), (2, 5, 6, 32), {}),
+        ((1, 4, 14, 24), (3, 2, 24, 20), {"padding": "same"}),
+        ((1, 7, 15, 3), (3, 3, 3, 32), {"strides": (2, 1), "padding": (0, 2, 2, 0)}),
+        ((1, 8, 9, 10), (3, 3, 5, 64), {"dilation_rate": (2, 1), "groups": 2, "padding": "same"}),
+        ((2, 5, 13, 20), (3, 3, 20, 24), {"strides": 2, "padding": "same"}),
+        ((3, 2, 9, 7), (3, 3, 7, 32), {"padding": (3, 1, 2, 1)}),
+    ]
+    return [((rng.standard_normal(x), rng.standard_normal(w)), window) for x, w, window in cases]
+
+
 def input_grad_samples(rng):
     result = []
     for x, w, window in CASES:
@@ -169,6 +184,7 @@ ROWS = [
         for f in (None, "relu", "sigmoid", "tanh")
     ],
     Row("conv2d", sizes, conv2d, second=False, id="conv2d-sizes"),
+    Row("conv2d", row_pieces, conv2d, second=False, id="conv2d-pieces"),
     Row("conv2d_input_grad", input_grad_samples, conv2d_input_grad, errors=[DY_ERROR]),
     Row("conv2d_weight_grad", weight_grad_samples, conv2d_weight_grad, errors=[DW_ERROR]),
 ]
