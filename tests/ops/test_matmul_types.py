@@ -18,6 +18,8 @@ SHAPES = [
     (70, 1030, 600),
     (40, 2500, 90),
     (2100, 40, 30),
+    (48, 1056, 1120),  # A's rows are whole lines, read in place; more blocks of columns than threads
+    (600, 64, 70),  # blocks of rows
 ]
 FORMS = ["rows", "columns", "strided"]
 
@@ -63,6 +65,21 @@ def test_int8_is_exact(m, k, n, first, second):
     y = ops.matmul(a, b)
     assert y.dtype == "int32"
     np.testing.assert_array_equal(y.numpy(), a.numpy().astype(np.int64) @ b.numpy().astype(np.int64))
+
+
+@pytest.mark.parametrize("first", ["rows", "columns"])
+@pytest.mark.parametrize("m, k, n", [(48, 1056, 1120), (600, 96, 70), (300, 1100, 300)])
+def test_bits_do_not_depend_on_threads(m, k, n, first):
+    rng = np.random.default_rng(3)
+    a, b = stored(rng, m, k, first, "bfloat16"), stored(rng, k, n, "rows", "bfloat16")
+    before = lm.get_num_threads()
+    products = []
+    for threads in (1, 2, 3, 7):
+        lm.set_num_threads(threads)
+        products.append(exact(ops.matmul(a, b)))
+    lm.set_num_threads(before)
+    for y in products[1:]:
+        np.testing.assert_array_equal(y, products[0])
 
 
 def test_int8_sums_wrap_in_32_bits():
