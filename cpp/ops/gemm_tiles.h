@@ -1,12 +1,10 @@
 // Products on tiles (AMX) of what tiles multiply as it is: bfloat16, summed in float32 and rounded once, and
 // int8, summed in int32 exactly (modulo 2^32).
 //
-// A panel is 32 rows of A, or columns of B, by units of 32 (bfloat16) or 64 (int8) k, as tiles ready to load;
-// w elements of one 32-bit word, w = 2 or 4, lie 16 apart:
+// A unit of k is 64 bytes: 32 bfloat16 or 64 int8. A row of A over a unit is one of a tile as it lies, 16
+// words of w = 2 or 4 elements. B is packed, panels of 32 columns as tiles ready to load:
 //
-//   panel: [unit of k][half: 16 of the panel][16 rows][16 words]
-//   A: row = row of A,       word i = (k = i, i + 16, ...)
-//   B: row = i in 0 .. 15,   words (k = i, i + 16, ...) of 16 columns
+//   panel: [unit of k][half: 16 columns][i < 16][word: (k = w i, w i + 1, ...) of one column]
 //
 // An element of C is the sum over units of k in order, whatever else is cut, so bits do not depend on
 // threads.
@@ -36,21 +34,24 @@ constexpr int64_t tiles_panel_bytes(int64_t k, int64_t item) {
   return (k * item + kTilesUnitBytes - 1) / kTilesUnitBytes * kTilesUnitBytes * kTilesPanel;
 }
 
-// Panels of `count` rows or columns w, element (w, k) at src[w * w_step + k * k_step], one of the steps 1;
-// units of k outside, panels inside. Panel p goes to dst + p * panel_bytes.
+// Panels of n columns of B over k, B(p, j) = src[p * row + j * col], one of the steps 1.
 struct GemmTilesPack {
   const void* src;
   void* dst;
-  int64_t count, k;
-  int64_t w_step, k_step;
-  int64_t panel_bytes;
-  bool of_a;
+  int64_t n, k;
+  int64_t row, col;
 };
 
-// C[m, n] = A[m, k] B[k, n] for up to kTilesPanel rows and kTilesColumns columns. packed_a: null where A's
-// rows lie along k and are packed here.
+// Rows of A out of its columns, A(i, p) = a[i + p * col], `row_bytes` apart, zeros up to a whole unit of k.
+struct GemmTilesTurn {
+  const void* a;
+  void* dst;
+  int64_t m, k, col, row_bytes;
+};
+
+// C[m, n] = A[m, k] B[k, n] for up to kTilesColumns columns, A(i, p) = a[i * a_row + p].
 struct GemmTilesBlock {
-  const void *a, *packed_a, *packed_b;
+  const void *a, *packed_b;
   void* c;
   int64_t m, n, k;
   int64_t a_row, c_row;
@@ -58,6 +59,7 @@ struct GemmTilesBlock {
 
 struct GemmTilesTypeKernels {
   void (*pack)(const GemmTilesPack&);
+  void (*turn)(const GemmTilesTurn&);
   void (*multiply)(const GemmTilesBlock&);
 };
 

@@ -70,6 +70,16 @@ LAMINA_INLINE void store_rounded(uint16_t* p, VecF a, int n) {
                            __m256i(_mm512_cvtneps_pbh(__m512(a.v))));
 }
 
+// Pairs (p[i], q[i]) for i = 0 .. 15 and for 16 .. 31.
+LAMINA_INLINE void interleave_u16(const uint16_t* p, const uint16_t* q, VecI& low, VecI& high) {
+  const __m512i first = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7,
+                                         38, 6, 37, 5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
+  const __m512i second = _mm512_add_epi16(first, _mm512_set1_epi16(16));
+  const __m512i a = _mm512_loadu_si512(p), b = _mm512_loadu_si512(q);
+  low = RawI(_mm512_permutex2var_epi16(a, first, b));
+  high = RawI(_mm512_permutex2var_epi16(a, second, b));
+}
+
 // n <= 16 bytes as the low bytes of words.
 LAMINA_INLINE VecI load_bytes(const int8_t* p, int n) {
   return RawI(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(raw_first<int32_t>(n), p)));

@@ -301,6 +301,7 @@ LAMINA_INLINE void store_f16(uint16_t* p, VecF a, int n = VecF::kLanes) { raw_st
 
 // Asks for the cache line of p, for reading, into all levels.
 LAMINA_INLINE void prefetch(const void* p) { __builtin_prefetch(p, 0, 3); }
+LAMINA_INLINE void prefetch_far(const void* p) { __builtin_prefetch(p, 0, 2); }  // not to the first cache
 // The same for the line of element i where a line begins at it: once for the vectors that share one. The
 // address may lie anywhere.
 template <class T>

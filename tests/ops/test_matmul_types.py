@@ -18,6 +18,8 @@ SHAPES = [
     (70, 1030, 600),
     (40, 2500, 90),
     (2100, 40, 30),
+    (48, 1056, 1120),  # A's rows are whole lines, read in place; more blocks of columns than threads
+    (600, 64, 70),  # blocks of rows
 ]
 FORMS = ["rows", "columns", "strided"]
 
@@ -118,10 +120,11 @@ def test_bfloat16_infinities_and_nans_stay_in_their_rows():
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
-@pytest.mark.parametrize("shape", [(300, 270, 520), (64, 5000, 40), (20, 700, 1000)])
-def test_bits_do_not_depend_on_threads(shape, dtype):
+@pytest.mark.parametrize("form", ["rows", "columns"])
+@pytest.mark.parametrize("shape", [(300, 270, 520), (64, 5000, 40), (20, 700, 1000), (48, 1056, 1120), (600, 96, 70)])
+def test_bits_do_not_depend_on_threads(shape, form, dtype):
     rng = np.random.default_rng(3)
-    a, b = stored(rng, *shape[:2], "columns", dtype), stored(rng, *shape[1:], "rows", dtype)
+    a, b = stored(rng, *shape[:2], form, dtype), stored(rng, *shape[1:], "rows", dtype)
     results, before = set(), lm.get_num_threads()
     try:
         for threads in (1, 2, 3, 7):
