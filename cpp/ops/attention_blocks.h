@@ -35,6 +35,7 @@ struct AttentionArgs {
   double scale, rate;
   uint32_t last;  // of the draws that keep
   int64_t bias[4], mask[2][4];
+  bool cold;  // keys and values come from memory
   size_t gemm_bytes, slot_bytes;
   int64_t slots, part_queries;
 
@@ -50,7 +51,7 @@ struct AttentionArgs {
   int64_t key_blocks() const { return ceil_div(S, block_keys()); }
   size_t scores_bytes() const { return align64(static_cast<size_t>(queries() * row() * item())); }
   GemmArgs product(int64_t m, int64_t n, int64_t k) const {
-    return {.dtype = dtype, .precision = precision, .m = m, .n = n, .k = k};
+    return {.dtype = dtype, .precision = precision, .m = m, .n = n, .k = k, .cold = cold};
   }
   // q k^T, or dy v^T where `size` and steps are theirs.
   GemmArgs scores_of(int64_t rows, int64_t keys, int64_t size, int64_t a_row, int64_t b_col) const {
@@ -155,9 +156,14 @@ inline int64_t attention_slots(int64_t items) {
   return std::max<int64_t>(1, std::min(items, std::min<int64_t>(64, std::max(16, num_threads()))));
 }
 
-// Calls f(rows, keys) for the sizes of blocks that occur.
+// Calls f(rows, keys) for the sizes of blocks that occur. Few queries may leave out keys by whole
+// kAttentionKeys.
 template <class F>
 void for_block_sizes(const AttentionArgs& a, const F& f) {
+  if (!a.packs() && (a.causal || a.window)) {
+    for (int64_t keys = kAttentionKeys; keys <= a.keys(); keys += kAttentionKeys) f(a.T, keys);
+    for (int64_t keys = a.S % kAttentionKeys; keys <= a.keys(); keys += kAttentionKeys) f(a.T, keys);
+  }
   for (int64_t rows : {a.queries(), (a.T - 1) % kAttentionQueries + 1}) {
     for (int64_t keys : {a.keys(), (a.S - 1) % a.block_keys() + 1}) f(rows, keys);
   }
