@@ -136,15 +136,32 @@ class QueryPart {
       const char *k = data_.k + a_.k.at(b_, j, kv) * a_.item(), *v = data_.v + a_.v.at(b_, j, kv) * a_.item();
       bool packed = false;
       for (int64_t i = begin_; i < end_; i += kAttentionQueries) {
-        const AttentionBlock block = data_.block(a_, b_, h_, i, rows(i), j, keys);
+        AttentionBlock block = data_.block(a_, b_, h_, i, rows(i), j, keys);
         if (!wanted(i, block)) continue;
         if (a_.packs() && !packed) {
           weigh_.pack(k, a_.D, keys, gemm_);
           sum_up_.pack(v, keys, a_.E, gemm_ + weigh_.bytes());
           packed = true;
         }
+        if (a_.packs()) ask(block, i, j, k, v);
         add(block, i, k, v);
       }
+    }
+  }
+
+  // What block i of the keys from j on has asked for: at first the next queries and their outputs, then the next
+  // keys and values.
+  void ask(AttentionBlock& block, int64_t i, int64_t j, const char* k, const char* v) const {
+    const int64_t item = a_.item(), next = i + kAttentionQueries;
+    if (next < end_ && j == 0) {
+      const int64_t count = rows(next);
+      block.ahead[0] =
+          ahead_of(data_.q + a_.q.at(b_, next, h_) * item, count, a_.q.place * item, a_.D * item, block.rows);
+      block.ahead[1] = ahead_of(output(next), count, a_.H * a_.E * item, a_.E * item, block.rows);
+    } else if (next >= end_ && j + block.keys < a_.S) {
+      const int64_t count = std::min(a_.block_keys(), a_.S - j - block.keys);
+      block.ahead[0] = ahead_of(k + block.keys * a_.k.place * item, count, a_.k.place * item, a_.D * item, block.rows);
+      block.ahead[1] = ahead_of(v + block.keys * a_.v.place * item, count, a_.v.place * item, a_.E * item, block.rows);
     }
   }
 

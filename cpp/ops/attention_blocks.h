@@ -81,7 +81,8 @@ struct AttentionData {
   AttentionBlock block(const AttentionArgs& a, int64_t b, int64_t h, int64_t i, int64_t rows, int64_t j,
                        int64_t keys) const {
     const int64_t place = i + first - j, draw_row = round_up(a.S, 64);
-    AttentionBlock block{.rows = rows,
+    AttentionBlock block{.ahead = {},
+                         .rows = rows,
                          .keys = keys,
                          .low = a.window ? place - a.window + 1 : 0,
                          .high = a.causal   ? place + 1
@@ -109,6 +110,11 @@ struct AttentionData {
     return block;
   }
 };
+
+// `count` rows from `data` on, for a block of `rows` rows to ask for.
+inline AttentionBlock::Ahead ahead_of(const char* data, int64_t count, int64_t row, int64_t bytes, int64_t rows) {
+  return {data, count, row, bytes, ceil_div(count, rows)};
+}
 
 // Whether any row of the block sees any of its keys, mask aside.
 inline bool seen(const AttentionBlock& b) {
