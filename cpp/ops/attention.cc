@@ -149,8 +149,8 @@ class QueryPart {
     }
   }
 
-  // What block i of the keys from j on has asked for: at first the next queries and their outputs, then the next
-  // keys and values.
+  // What block i of the keys from j on has asked for: at first the next queries and their outputs, then the
+  // next keys and values.
   void ask(AttentionBlock& block, int64_t i, int64_t j, const char* k, const char* v) const {
     const int64_t item = a_.item(), next = i + kAttentionQueries;
     if (next < end_ && j == 0) {
@@ -160,8 +160,10 @@ class QueryPart {
       block.ahead[1] = ahead_of(output(next), count, a_.H * a_.E * item, a_.E * item, block.rows);
     } else if (next >= end_ && j + block.keys < a_.S) {
       const int64_t count = std::min(a_.block_keys(), a_.S - j - block.keys);
-      block.ahead[0] = ahead_of(k + block.keys * a_.k.place * item, count, a_.k.place * item, a_.D * item, block.rows);
-      block.ahead[1] = ahead_of(v + block.keys * a_.v.place * item, count, a_.v.place * item, a_.E * item, block.rows);
+      block.ahead[0] =
+          ahead_of(k + block.keys * a_.k.place * item, count, a_.k.place * item, a_.D * item, block.rows);
+      block.ahead[1] =
+          ahead_of(v + block.keys * a_.v.place * item, count, a_.v.place * item, a_.E * item, block.rows);
     }
   }
 

@@ -112,7 +112,8 @@ struct AttentionData {
 };
 
 // `count` rows from `data` on, for a block of `rows` rows to ask for.
-inline AttentionBlock::Ahead ahead_of(const char* data, int64_t count, int64_t row, int64_t bytes, int64_t rows) {
+inline AttentionBlock::Ahead ahead_of(const char* data, int64_t count, int64_t row, int64_t bytes,
+                                      int64_t rows) {
   return {data, count, row, bytes, ceil_div(count, rows)};
 }
 
