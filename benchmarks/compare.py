@@ -31,6 +31,7 @@ def title(result):
         "gemm": lambda: "gemm" if case["dtype"] == "float32" else f"gemm, {case['dtype']}",
         "adam": lambda: "adam",
         "embedding": lambda: "embedding step",
+        "decode": lambda: "decode a token",
         "attention": lambda: "attention + gradients" if case["gradient"] else "attention",
         "conv": lambda: "conv + gradients" if case["gradient"] else "conv",
     }[case["kind"]]()

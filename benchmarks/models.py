@@ -27,7 +27,9 @@ def versions():
 
 def variants(case, also):
     """The variants of a case; "captured" runs the step through lm.function. `fit` captures by itself."""
-    kinds = {kind: ("eager", ["captured"]) for kind in ("model", "adam", "embedding")} | {"fit": ("fit", ["eager"])}
+    kinds = {kind: ("eager", ["captured"]) for kind in ("model", "adam", "embedding", "decode")} | {
+        "fit": ("fit", ["eager"])
+    }
     default, optional = kinds.get(case["kind"], ("eager", []))
     return [default] + [name for name in optional if name in also]
 

@@ -4,6 +4,7 @@ add   one call on 8 floats, `a + a`, plain and recorded for a gradient: the over
 gemm  n x n x n or m x k x n (`--sizes 64 1x512x512`), of `--dtypes`
 conv  forward, and forward with the gradients of input and weight (first layers: weight only)
 attention  forward, and forward with the gradients of query, key and value (batch x heads x length x size)
+decode  one token through layers of self-attention whose caches are full but for its own place
 pool norm softmax cross_entropy ctc unary adam embedding triad: the kernels between, see between.py
 """
 
@@ -56,8 +57,27 @@ def attention(gradient, variant="eager", **case):
     return between.stepper(lambda: lm.ops.dot_product_attention(*sources), sources, dy, gradient)
 
 
+def decode(layers, width, heads, places, variant="eager"):
+    import lamina as lm
+
+    chain = [lm.layers.MultiHeadAttention(heads, width // heads) for _ in range(layers)]
+    caches = [lm.layers.KeyValueCache(places) for _ in chain]
+    token, held = map(lm.convert_to_tensor, workloads.decode_data({"width": width, "places": places}))
+    for cache in caches:
+        cache.append(*lm.ops.reshape(held, (2, 1, places, heads, width // heads)))
+
+    def step(x):
+        for layer, cache in zip(chain, caches):
+            cache.length.assign(places - 1)
+            x = layer(x, x, cache=cache)
+        return x
+
+    run = lm.function(step) if variant == "captured" else step
+    return lambda: run(token)
+
+
 SIZES = [(n, n, n) for n in (128, 256, 512, 1024, 2048)]
-FACTORIES = {"add": add, "gemm": gemm, "conv": conv, "attention": attention}
+FACTORIES = {"add": add, "gemm": gemm, "conv": conv, "attention": attention, "decode": decode}
 
 
 def gemm_size(text):
@@ -83,6 +103,9 @@ def cases(args):
     if "attention" in args.ops:
         for shape, gradient in itertools.product(workloads.ATTENTION, (False, True)):
             yield {"kind": "attention", "shape": shape, "gradient": gradient}
+    if "decode" in args.ops:
+        for case in workloads.DECODE:
+            yield {"kind": "decode", **dict(zip(("layers", "width", "heads", "places"), case))}
     yield from between.cases(args.ops)
 
 

@@ -199,6 +199,8 @@ BETWEEN = {
 ADAM = [(1, 300_000), (300, 1000)]
 # batch, heads, length, size
 ATTENTION = [(16, 8, 128, 32), (8, 12, 512, 64), (1, 12, 2048, 64)]
+# attention layers, width, heads, places of their caches
+DECODE = [(12, 768, 12, 1024)]
 EMBEDDING = [(rows, 64, optimizer) for optimizer in ("adam", "sgd") for rows in (5_000, 500_000)]  # rows, width
 
 
@@ -299,6 +301,8 @@ def traffic(case):
     """
     if case["kind"] == "adam":
         return 4 * 7 * case["tensors"] * case["size"]
+    if case["kind"] == "decode":
+        return 4 * case["layers"] * case["width"] * (4 * case["width"] + 2 * case["places"])
     if case["kind"] not in BETWEEN:
         return None
     x, y = 4 * math.prod(case["shape"]), 4 * math.prod(between_output(case))
@@ -341,6 +345,12 @@ def attention_data(case):
     return np.random.default_rng(0).standard_normal((4, batch, length, heads, size), dtype=np.float32)
 
 
+def decode_data(case):
+    """A token `[1, 1, width]`, and what its layers' caches hold, keys and values `[2, 1, places, width]`."""
+    rng, width = np.random.default_rng(0), case["width"]
+    return (rng.standard_normal(shape, dtype=np.float32) for shape in ((1, 1, width), (2, 1, case["places"], width)))
+
+
 def shape(case):
     """How a case is written in tables."""
     if case["kind"] == "model":
@@ -359,6 +369,8 @@ def shape(case):
         return "{rows} x {width}, {optimizer}".format(**case)
     if case["kind"] == "attention":
         return "x".join(map(str, case["shape"]))
+    if case["kind"] == "decode":
+        return "{layers} x {width}, {heads} heads, {places} places".format(**case)
     if case["kind"] in BETWEEN:
         settings = {"pool": "{}, {}", "norm": "{} groups", "ctc": "{} labels"}.get(case["kind"], "")
         values = case["settings"] if isinstance(case["settings"], (list, tuple)) else [case["settings"]]

@@ -263,4 +263,40 @@ def attention(gradient, variant="eager", **case):
     return (lambda: torch.autograd.grad(forward(), sources, dy)) if gradient else forward
 
 
-FACTORIES = {"model": model_step, "fit": fit_loop, "add": add, "gemm": gemm, "conv": conv, "attention": attention}
+class DecodeLayer(nn.Module):
+    """Self-attention of one token to what `held` has of keys and values, its own in the last place."""
+
+    def __init__(self, held, heads):
+        super().__init__()
+        width, self.heads = held.shape[-1], heads
+        self.projections, self.output = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.cache = held.view(*held.shape[:-1], heads, -1).transpose(2, 3).clone(memory_format=torch.contiguous_format)
+
+    def forward(self, x):
+        query, *added = self.projections(x).view(3, 1, self.heads, 1, -1)
+        for room, new in zip(self.cache, added):
+            room[:, :, -1:] = new
+        seen = nn.functional.scaled_dot_product_attention(query, *self.cache)
+        return self.output(seen.view(1, 1, -1))
+
+
+def decode(layers, width, heads, places, variant="eager"):
+    token, held = map(torch.from_numpy, workloads.decode_data({"width": width, "places": places}))
+    chain = nn.Sequential(*(DecodeLayer(held, heads) for _ in range(layers)))
+
+    def step():
+        with torch.inference_mode():
+            return chain(token)
+
+    return step
+
+
+FACTORIES = {
+    "model": model_step,
+    "fit": fit_loop,
+    "add": add,
+    "gemm": gemm,
+    "conv": conv,
+    "attention": attention,
+    "decode": decode,
+}

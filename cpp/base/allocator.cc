@@ -82,7 +82,7 @@ constinit Cache cache;
 constinit std::atomic<int> passing{0};  // BlocksPass alive
 
 void* map(size_t bytes) {
-  const bool huge = bytes >= 2 * kHugePage;
+  const bool huge = bytes >= kHugePage;
   const size_t reserved = huge ? bytes + kHugePage : bytes;
   void* start = mmap(nullptr, reserved, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (start == MAP_FAILED) return nullptr;

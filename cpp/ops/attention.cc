@@ -1,6 +1,7 @@
 #include "ops/attention.h"
 
 #include <cstring>
+#include <utility>
 
 #include "base/error.h"
 #include "base/tensor.h"
@@ -18,6 +19,8 @@ const AttentionKernels::Table& attention_table(DType dtype) {
 }
 
 namespace {
+
+constexpr int64_t kColdBytes = 1 << 20;  // of keys and values, which L2 does not keep from call to call
 
 constexpr double kScoreCost = 0.4;  // rough ns of one weight
 
@@ -113,24 +116,54 @@ class QueryPart {
     return false;
   }
 
+  // Keys outside of it no query of this part sees. Of many queries every block of keys is seen by some.
+  std::pair<int64_t, int64_t> range() const {
+    if (a_.packs()) return {0, a_.S};
+    const AttentionBlock all = data_.block(a_, b_, h_, begin_, end_ - begin_, 0, a_.S);
+    const int64_t high = all.high + (all.rows - 1) * all.high_slope;
+    const int64_t end = std::clamp<int64_t>(round_up(high, kAttentionKeys), 0, a_.S);
+    return {std::clamp<int64_t>(all.low / kAttentionKeys * kAttentionKeys, 0, end), end};
+  }
+
   // Adds the blocks that are wanted(first query, block).
   template <class F>
   void visit(const F& wanted) {
     const int64_t kv = h_ / a_.group();
-    for (int64_t j = 0; j < a_.S; j += a_.block_keys()) {
-      const int64_t keys = std::min(a_.block_keys(), a_.S - j);
+    const auto [low, high] = range();
+    for (int64_t j = 0, keys = 0; j < a_.S; j += keys) {
+      const int64_t limit = j < low ? low : j < high ? high : a_.S;
+      keys = std::min(a_.block_keys(), limit - j);
       const char *k = data_.k + a_.k.at(b_, j, kv) * a_.item(), *v = data_.v + a_.v.at(b_, j, kv) * a_.item();
       bool packed = false;
       for (int64_t i = begin_; i < end_; i += kAttentionQueries) {
-        const AttentionBlock block = data_.block(a_, b_, h_, i, rows(i), j, keys);
+        AttentionBlock block = data_.block(a_, b_, h_, i, rows(i), j, keys);
         if (!wanted(i, block)) continue;
         if (a_.packs() && !packed) {
           weigh_.pack(k, a_.D, keys, gemm_);
           sum_up_.pack(v, keys, a_.E, gemm_ + weigh_.bytes());
           packed = true;
         }
+        if (a_.packs()) ask(block, i, j, k, v);
         add(block, i, k, v);
       }
+    }
+  }
+
+  // What block i of the keys from j on has asked for: at first the next queries and their outputs, then the
+  // next keys and values.
+  void ask(AttentionBlock& block, int64_t i, int64_t j, const char* k, const char* v) const {
+    const int64_t item = a_.item(), next = i + kAttentionQueries;
+    if (next < end_ && j == 0) {
+      const int64_t count = rows(next);
+      block.ahead[0] =
+          ahead_of(data_.q + a_.q.at(b_, next, h_) * item, count, a_.q.place * item, a_.D * item, block.rows);
+      block.ahead[1] = ahead_of(output(next), count, a_.H * a_.E * item, a_.E * item, block.rows);
+    } else if (next >= end_ && j + block.keys < a_.S) {
+      const int64_t count = std::min(a_.block_keys(), a_.S - j - block.keys);
+      block.ahead[0] =
+          ahead_of(k + block.keys * a_.k.place * item, count, a_.k.place * item, a_.D * item, block.rows);
+      block.ahead[1] =
+          ahead_of(v + block.keys * a_.v.place * item, count, a_.v.place * item, a_.E * item, block.rows);
     }
   }
 
@@ -275,6 +308,7 @@ std::tuple<Tensor, Tensor, Tensor> attention(const Tensor& q_in, const Tensor& k
   const Tensor wide_bias = bias ? attention_spread(a, *bias, a.bias) : q,
                wide_mask = mask ? attention_spread(a, *mask, a.mask[0]) : q,
                wide_mask2 = mask2 ? attention_spread(a, *mask2, a.mask[1]) : q;
+  a.cold = !a.packs() && a.B * a.S * a.K * (a.D + a.E) * a.item() > kColdBytes;
   for_block_sizes(a, [&](int64_t rows, int64_t keys) {
     a.gemm_bytes = std::max({a.gemm_bytes, gemm_scratch_bytes(scores_product(a, rows, keys)),
                              gemm_scratch_bytes(output_product(a, rows, keys))});

@@ -41,6 +41,13 @@ inline constexpr int64_t kAttentionKeys = 256, kAttentionLongKeys = 2048;
 // high + i * high_slope) of the block, as far as it has them; of mask and bias the first element is the
 // block's.
 struct AttentionBlock {
+  // Rows that later blocks will read: lines that lie apart, which no prefetcher follows, are asked for beside
+  // the exponentials, `each` rows of them for one of the block.
+  struct Ahead {
+    const char* data;
+    int64_t rows, row, bytes, each;  // row: bytes from one to the next
+  };
+  Ahead ahead[2];
   int64_t rows, keys;
   int64_t low, high, low_slope, high_slope;
   double scale;

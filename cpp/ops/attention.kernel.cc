@@ -35,6 +35,14 @@ LAMINA_INLINE void prepare(const AttentionBlock& b, int64_t i, T* s) {
   for (int64_t j = simd_max<int64_t>(0, high); j < b.keys; ++j) s[j] = unseen;
 }
 
+LAMINA_INLINE void ask_ahead(const AttentionBlock& b, int64_t i) {
+  for (const AttentionBlock::Ahead& a : b.ahead) {
+    for (int64_t r = i * a.each; r < simd_min(a.rows, (i + 1) * a.each); ++r) {
+      for (int64_t at = 0; at < a.bytes; at += 64) __builtin_prefetch(a.data + r * a.row + at, 0, 2);
+    }
+  }
+}
+
 // keep[j] = 1 / (1 - rate) where the place is kept, else 0, for row i of the block.
 template <class T>
 LAMINA_INLINE void draw_row(const AttentionBlock& b, int64_t i, T* keep) {
@@ -56,6 +64,7 @@ void weights(const AttentionBlock& b, void* scores, int64_t row, void* maximum_,
   const bool plain = b.plain() && b.scale > 0;
   const T unseen = static_cast<T>(kUnseen);
   for (int64_t i = 0; i < b.rows; ++i, s += row) {
+    ask_ahead(b, i);
     V scale(plain ? static_cast<T>(b.scale) : T(1));
     if (!plain) prepare(b, i, s);
     const V peaks = fold<T, PeakFold>(
@@ -119,8 +128,13 @@ template <class T>
 void delta(const void* dy, int64_t dy_row, const void* y, int64_t y_row, int64_t rows, int64_t size,
            void* delta) {
   using V = Vec<T>;
+  constexpr int64_t kRowsAhead = 8, kLine = 64 / sizeof(T);
   for (int64_t i = 0; i < rows; ++i) {
     const T *a = static_cast<const T*>(dy) + i * dy_row, *b = static_cast<const T*>(y) + i * y_row;
+    for (int64_t j = 0; j < size; j += kLine) {
+      prefetch(a + kRowsAhead * dy_row + j);
+      prefetch(b + kRowsAhead * y_row + j);
+    }
     static_cast<T*>(delta)[i] = reduce_add(fold<T, AddFold>(
         size, [&](int64_t j, int k)
                   __attribute__((always_inline)) { return V::load(a + j, k) * V::load(b + j, k); }));
@@ -137,6 +151,7 @@ void grad(const AttentionBlock& b, void* scores, void* dp_, int64_t row, const v
   const bool plain = b.plain();
   const V scale(plain ? static_cast<T>(b.scale) : T(1)), out(static_cast<T>(b.scale));
   for (int64_t i = 0; i < b.rows; ++i, s += row, dp += row) {
+    ask_ahead(b, i);
     if (b.state) draw_row(b, i, keep);
     const bool sees = lse[i] != kLowest<T>;
     if (sees && !plain) prepare(b, i, s);

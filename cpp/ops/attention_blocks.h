@@ -33,6 +33,7 @@ struct AttentionArgs {
   double scale, rate;
   uint32_t last;  // of the draws that keep
   int64_t bias[4], mask[2][4];
+  bool cold;  // keys and values come from memory
   size_t gemm_bytes, slot_bytes;
   int64_t slots, part_queries;
 
@@ -48,7 +49,7 @@ struct AttentionArgs {
   int64_t key_blocks() const { return ceil_div(S, block_keys()); }
   size_t scores_bytes() const { return align64(static_cast<size_t>(queries() * row() * item())); }
   GemmArgs product(int64_t m, int64_t n, int64_t k) const {
-    return {.dtype = dtype, .precision = precision, .m = m, .n = n, .k = k};
+    return {.dtype = dtype, .precision = precision, .m = m, .n = n, .k = k, .cold = cold};
   }
   // q k^T, or dy v^T where `size` and steps are theirs.
   GemmArgs scores_of(int64_t rows, int64_t keys, int64_t size, int64_t a_row, int64_t b_col) const {
@@ -78,7 +79,8 @@ struct AttentionData {
   AttentionBlock block(const AttentionArgs& a, int64_t b, int64_t h, int64_t i, int64_t rows, int64_t j,
                        int64_t keys) const {
     const int64_t place = i + first - j, draw_row = round_up(a.S, 64);
-    AttentionBlock block{.rows = rows,
+    AttentionBlock block{.ahead = {},
+                         .rows = rows,
                          .keys = keys,
                          .low = a.window ? place - a.window + 1 : 0,
                          .high = a.causal   ? place + 1
@@ -107,6 +109,12 @@ struct AttentionData {
   }
 };
 
+// `count` rows from `data` on, for a block of `rows` rows to ask for.
+inline AttentionBlock::Ahead ahead_of(const char* data, int64_t count, int64_t row, int64_t bytes,
+                                      int64_t rows) {
+  return {data, count, row, bytes, ceil_div(count, rows)};
+}
+
 // Whether any row of the block sees any of its keys, mask aside.
 inline bool seen(const AttentionBlock& b) {
   return b.low < b.keys && b.high + (b.rows - 1) * b.high_slope > 0;
@@ -117,9 +125,14 @@ inline int64_t attention_slots(int64_t items) {
   return std::max<int64_t>(1, std::min(items, std::min<int64_t>(64, std::max(16, num_threads()))));
 }
 
-// Calls f(rows, keys) for the sizes of blocks that occur.
+// Calls f(rows, keys) for the sizes of blocks that occur. Few queries may leave out keys by whole
+// kAttentionKeys.
 template <class F>
 void for_block_sizes(const AttentionArgs& a, const F& f) {
+  if (!a.packs() && (a.causal || a.window)) {
+    for (int64_t keys = kAttentionKeys; keys <= a.keys(); keys += kAttentionKeys) f(a.T, keys);
+    for (int64_t keys = a.S % kAttentionKeys; keys <= a.keys(); keys += kAttentionKeys) f(a.T, keys);
+  }
   for (int64_t rows : {a.queries(), (a.T - 1) % kAttentionQueries + 1}) {
     for (int64_t keys : {a.keys(), (a.S - 1) % a.block_keys() + 1}) f(rows, keys);
   }

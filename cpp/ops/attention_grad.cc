@@ -105,10 +105,15 @@ class KeyPart {
   // One block of scores.
   void pair(int64_t b, int64_t h, int64_t i, int64_t rows, int64_t j, int64_t keys, char* dq) {
     const int64_t item = a_.item(), kv = h / a_.group(), stat = (b * a_.H + h) * a_.T + i;
-    const AttentionBlock block = data_.block(a_, b, h, i, rows, j, keys);
+    AttentionBlock block = data_.block(a_, b, h, i, rows, j, keys);
     if (!seen(block) && (a_.zero_unseen || !lost(lse_ + stat * item, rows))) return;
     const char *q = data_.q + a_.q.at(b, i, h) * item, *k = data_.k + a_.k.at(b, j, kv) * item,
                *v = data_.v + a_.v.at(b, j, kv) * item, *dy = dy_ + a_.dy.at(b, i, h) * item;
+    if (const int64_t next = i + rows; next < a_.T) {
+      const int64_t count = std::min(kAttentionQueries, a_.T - next);
+      block.ahead[0] = ahead_of(q + rows * a_.q.place * item, count, a_.q.place * item, a_.D * item, rows);
+      block.ahead[1] = ahead_of(dy + rows * a_.dy.place * item, count, a_.dy.place * item, a_.E * item, rows);
+    }
     multiply(kS, a_.s(rows, keys), q, k, false, scores_);
     multiply(kDp, a_.dp(rows, keys), dy, v, false, dp_);
     table_.grad(block, scores_, dp_, a_.row(), lse_ + stat * item, delta_ + stat * item,

@@ -42,6 +42,7 @@ struct GemmArgs {
   int64_t c_row = 0;             // C(i, j) at c[i * c_row + j]
   bool accumulate = false;       // C += A B; then bias and activation see the sum
   Activation activation = Activation::none;
+  bool cold = false;          // B comes from memory however small it is: a single row asks for it ahead
   double worth = kGrainCost;  // of a loop for a second thread, set by gemm_run
 
   int64_t grain(double cost_per_item) const { return grain_for(cost_per_item * (kGrainCost / worth)); }

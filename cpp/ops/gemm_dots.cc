@@ -18,7 +18,8 @@ constexpr int64_t kMaxRows = 16;                        // of A: more are worth 
 constexpr int64_t kMaxCols = 8;                         // of B: more fill a vector
 constexpr int64_t kMinTerms = 64, kMinTermsOfRow = 16;  // else adding lanes costs more than packing B
 constexpr int64_t kLargeOperand = 4096;   // elements; smaller ones stay in L1 however they are read
-constexpr int64_t kFarOperand = 4 << 20;  // elements; worth asking for ahead of the few rows that share it
+constexpr int64_t kFarOperand = 4 << 20;  // elements; worth asking for ahead of the few rows that share it,
+constexpr int64_t kFarOfRow = 320 << 10;  // and of a single one
 constexpr int64_t kBlock = 16;            // of the many, a thread's unit
 
 // Rows of A are the few, columns of B the many; else the other way round. The same for every slice of k.
@@ -53,7 +54,8 @@ void run(const GemmArgs& g, void (*kernel)(const GemmDots&), const T* a, const T
     r.few_row = g.k;
   }
   const T* many = static_cast<const T*>(r.many);
-  const bool far = r.num_few >= 4 && r.num_many * g.k >= kFarOperand;
+  const bool far = (r.num_few >= 4 && r.num_many * g.k >= kFarOperand) ||
+                   (r.num_few == 1 && (g.cold || r.num_many * g.k >= kFarOfRow));
   parallel_for(ceil_div(r.num_many, kBlock), g.grain(kBlock * cost_of(g, r.num_few)),
                [&](int64_t begin, int64_t end) {
                  const int64_t j = begin * kBlock, size = std::min(r.num_many, end * kBlock) - j;

@@ -74,8 +74,58 @@ void dots_of(const GemmDots& g) {
   }
 }
 
+// One row with many that come from beyond the caches: kStreams of them at a time, each asked for kFar bytes
+// ahead, so that reads wait for each other less and prefetchers have few streams to follow.
+template <class T>
+void dots_far(const GemmDots& g) {
+  using V = Vec<T>;
+  constexpr int kLanes = V::kLanes, kStreams = kLanes < 4 ? kLanes : 4;
+  constexpr int64_t kFar = 512 / sizeof(T), kLine = 64 / sizeof(T);
+  const T *few = static_cast<const T*>(g.few), *many = static_cast<const T*>(g.many);
+  for (int64_t j = 0; j < g.num_many; j += kLanes) {
+    V sum[kLanes];
+    const int count = lanes_at<T>(g.num_many, j);
+#pragma GCC unroll 4
+    for (int q = 0; q < kLanes; q += kStreams) {
+      const T* y[kStreams];
+#pragma GCC unroll 4
+      for (int s = 0; s < kStreams; ++s) y[s] = many + (j + simd_min(q + s, count - 1)) * g.many_row;
+      V of_q[kStreams];
+      int64_t k = 0;
+      for (; k + kLine <= g.k; k += kLine) {
+        const int64_t ahead = k + kFar < g.k ? k + kFar : kStreams * g.many_row + k + kFar - g.k;
+#pragma GCC unroll 4
+        for (int s = 0; s < kStreams; ++s) {
+          prefetch(y[s] + ahead);
+#pragma GCC unroll 4
+          for (int64_t i = k; i < k + kLine; i += kLanes) {
+            of_q[s] = fma(V::load(few + i), V::load(y[s] + i), of_q[s]);
+          }
+        }
+      }
+      for (; k < g.k; k += kLanes) {
+        const int lanes = lanes_at<T>(g.k, k);
+#pragma GCC unroll 4
+        for (int s = 0; s < kStreams; ++s) {
+          of_q[s] = fma(V::load(few + k, lanes), V::load(y[s] + k, lanes), of_q[s]);
+        }
+      }
+#pragma GCC unroll 4
+      for (int s = 0; s < kStreams; ++s) sum[q + s] = of_q[s];
+    }
+    T out[kLanes];
+    sums_of(sum).store(out);
+    T* c = static_cast<T*>(g.c) + j * g.c_many;
+    for (int s = 0; s < count; ++s) {
+      T& to = c[s * g.c_many];
+      to = g.accumulate ? to + out[s] : out[s];
+    }
+  }
+}
+
 template <class T>
 void dots(const GemmDots& g) {
+  if (g.num_few == 1 && g.far) return dots_far<T>(g);
   if (g.num_few == 1) return dots_of<T, 1>(g);
   if constexpr (Vec<T>::kLanes >= 4) {
     if (g.num_few > 2) return dots_of<T, 4>(g);

@@ -73,8 +73,10 @@ double gemm_rows_cost(const GemmArgs& g) {
 void gemm_rows_run(const GemmArgs& g, const void* a, const void* b, void* c, void* scratch) {
   const Groups groups(g);
   const bool in_l2 = g.k * g.n <= kInL2;
-  const int64_t most = in_l2 ? std::min<int64_t>(num_threads(), kUnits) : kUnits;
-  const int64_t unit = round_up(std::max(in_l2 ? kMinUnit : kMinLongUnit, ceil_div(g.n, most)), kMinUnit);
+  const bool streams = g.m == 1 && (g.cold || !in_l2);
+  const bool own = in_l2 || streams;
+  const int64_t most = own ? std::min<int64_t>(num_threads(), kUnits) : kUnits;
+  const int64_t unit = round_up(std::max(own ? kMinUnit : kMinLongUnit, ceil_div(g.n, most)), kMinUnit);
   const int64_t units = ceil_div(g.n, unit);
   const int64_t block_k = in_l2 ? kBlockK : std::clamp(kStretch / g.n, kMinBlockK, kBlockK);
   GemmRows block{.a = static_cast<const float*>(a),
@@ -121,7 +123,7 @@ void gemm_rows_run(const GemmArgs& g, const void* a, const void* b, void* c, voi
                  part.c = static_cast<float*>(c) + j;
                  part.n = std::min(g.n, end * unit) - j;
                  if (packs(g) && in_l2) pack(part, begin);
-                 gemm_rows_kernels().multiply(part);
+                 (streams ? gemm_rows_kernels().stream : gemm_rows_kernels().multiply)(part);
                });
 }
 

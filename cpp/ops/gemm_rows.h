@@ -35,6 +35,7 @@ struct GemmRows {
 struct GemmRowsKernels {
   int32_t max_rows, max_rows_in_place;  // of a group, where a_row is 1 and where a_col is
   void (*multiply)(const GemmRows&);
+  void (*stream)(const GemmRows&);  // of one row, with a B that is read from beyond L2
 };
 
 }  // namespace lamina

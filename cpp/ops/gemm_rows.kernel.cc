@@ -140,10 +140,67 @@ void multiply(const GemmRows& g) {
   }
 }
 
+// Of one row of A: R rows of B at a time, kRows of them from as many parts of k, each a stream of its own
+// that is asked for kFar elements ahead, along whole rows. c stays in L1.
+constexpr int kStreams = 4;
+constexpr int64_t kFar = 128;  // 512 bytes, of 128 to 2048 the best
+constexpr int64_t kStreamCols = 4096;
+
+// c += sum over r < R of a[r * a_step] B[r * b_step + j]; b_next: from a row to the one whose turn is next.
+template <int R>
+void add_rows(const float* a, int64_t a_step, const float* b, int64_t b_step, int64_t b_next, int64_t n,
+              float* c) {
+  using V = Vec<float>;
+  constexpr int kLanes = V::kLanes, kVectors = 128 / kVecBytes;
+  V x[R];
+#pragma GCC unroll 4
+  for (int r = 0; r < R; ++r) x[r] = V(a[r * a_step]);
+  int64_t j = 0;
+  for (; j + kVectors * kLanes <= n; j += kVectors * kLanes) {
+    const float* ahead = b + j + kFar + (j + kFar < n ? 0 : b_next - n);
+    V sum[kVectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) sum[v] = V::load(c + j + v * kLanes);
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r) {
+      prefetch(ahead + r * b_step);
+      prefetch(ahead + r * b_step + 16);
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) {
+        sum[v] = fma(x[r], V::load(b + r * b_step + j + v * kLanes), sum[v]);
+      }
+    }
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) sum[v].store(c + j + v * kLanes);
+  }
+  for (; j < n; j += kLanes) {
+    const int lanes = lanes_at<float>(n, j);
+    V sum = V::load(c + j, lanes);
+    for (int r = 0; r < R; ++r) sum = fma(x[r], V::load(b + r * b_step + j, lanes), sum);
+    sum.store(c + j, lanes);
+  }
+}
+
+void stream(const GemmRows& g) {
+  const int64_t part = g.k / kStreams;
+  for (int64_t j = 0; j < g.n; j += kStreamCols) {
+    const int64_t n = simd_min(kStreamCols, g.n - j);
+    float* c = g.c + j;
+    if (!g.accumulate) __builtin_memset(c, 0, static_cast<size_t>(n) * sizeof(float));
+    for (int64_t k = 0; k < part; ++k) {
+      add_rows<kStreams>(g.a + k * g.a_col, part * g.a_col, g.b + k * g.b_row + j, part * g.b_row, g.b_row, n,
+                         c);
+    }
+    for (int64_t k = kStreams * part; k < g.k; ++k) {
+      add_rows<1>(g.a + k * g.a_col, 0, g.b + k * g.b_row + j, 0, g.b_row, n, c);
+    }
+  }
+}
+
 }  // namespace
 
 namespace LAMINA_ROW {
 extern const GemmRowsKernels gemm_rows_kernels;
-const GemmRowsKernels gemm_rows_kernels = {kMaxRows, kMaxRowsInPlace, multiply};
+const GemmRowsKernels gemm_rows_kernels = {kMaxRows, kMaxRowsInPlace, multiply, stream};
 }  // namespace LAMINA_ROW
 }  // namespace lamina

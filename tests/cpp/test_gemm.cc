@@ -91,6 +91,8 @@ const Size kSizes[] = {{1, 1, 1},
                        {4099, 3, 5},
                        // few rows with a large B: one block of K, several, B beyond L2; a B of three vectors
                        {1, 300, 130},
+                       {1, 515, 702},
+                       {1, 4133, 90},
                        {4, 77, 300},
                        {9, 515, 700},
                        {13, 1030, 400},

@@ -42,3 +42,17 @@ def test_nan_in_a_query_stays(form, zero_unseen, mask):
     for found in (y.numpy(), tape.gradient(loss, x).numpy()):
         lost = np.isnan(found)
         assert lost[0, 3, 1].all() and lost.sum() == 4
+
+
+@pytest.mark.parametrize("queries", [1, 3])
+@pytest.mark.parametrize("first", [0, 300, 1097])
+@pytest.mark.parametrize("window", [None, 200])
+def test_few_queries_of_a_long_cache_see_what_they_may(queries, first, window):
+    query, key, value = (RNG.standard_normal((1, n, 4, 64)).astype("float32") for n in (queries, 1100, 1100))
+    y = dot_product_attention(query, key, value, is_causal=True, sliding_window=window, first=first).numpy()
+    place, at = first + np.arange(queries)[:, None], np.arange(1100)
+    scores = np.einsum("bthd,bshd->bhts", query, key, dtype=np.float64) / 8
+    scores = np.where((at <= place) & (at > place - (window or 2000)), scores, -np.inf)
+    weights = np.exp(scores - scores.max(-1, keepdims=True))
+    expected = np.einsum("bhts,bshd->bthd", weights / weights.sum(-1, keepdims=True), value)
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
