@@ -4,7 +4,7 @@ add   one call on 8 floats, `a + a`, plain and recorded for a gradient: the over
 gemm  n x n x n or m x k x n (`--sizes 64 1x512x512`), of `--dtypes`
 conv  forward, and forward with the gradients of input and weight (first layers: weight only)
 attention  forward, and forward with the gradients of query, key and value (batch x heads x length x size)
-pool norm softmax cross_entropy ctc unary adam embedding triad: the kernels between, see between.py
+pool norm softmax cross_entropy ctc recurrent unary adam embedding triad: the kernels between, see between.py
 """
 
 import argparse
