@@ -1,4 +1,4 @@
-"""Lamina's side of the kernels between the products: pooling, normalisation, softmax, losses, recurrent layers, optimiser.
+"""Lamina's side of the kernels between the products: pooling, normalisation, losses, recurrent layers, optimiser.
 
 Factories as in ops.py, which has the command line. With `gradient` a step is forward and gradient of x and weights.
 """
