@@ -1,4 +1,4 @@
-"""Lamina's side of the kernels between the products: pooling, normalisation, softmax, losses, unary, optimiser.
+"""Lamina's side of the kernels between the products: pooling, normalisation, losses, recurrent layers, optimiser.
 
 Factories as in ops.py, which has the command line. With `gradient` a step is forward and gradient of x and weights.
 """
@@ -81,6 +81,17 @@ def ctc(gradient, variant="eager", **case):
     return stepper(lambda: lm.ops.ctc_loss(labels, x, *lengths), [x], dy, gradient)
 
 
+def recurrent(gradient, variant="eager", **case):
+    """The outputs of all steps."""
+    import lamina as lm
+
+    x, dy = operands(case | {"kind": "recurrent"})
+    make = {"lstm": lm.layers.LSTM, "gru": lm.layers.GRU}[case["which"]]
+    layer = make(case["settings"], return_sequences=True)
+    layer.build(x.shape)
+    return stepper(lambda: layer(x), [x, *layer.trainable_variables], dy, gradient)
+
+
 def adam(tensors, size, variant="eager"):
     import lamina as lm
 
@@ -126,6 +137,7 @@ FACTORIES = {
     "softmax": alike("softmax"),
     "cross_entropy": cross_entropy,
     "ctc": ctc,
+    "recurrent": recurrent,
     "unary": alike("unary"),
     "adam": adam,
     "embedding": embedding,

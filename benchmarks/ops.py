@@ -5,7 +5,7 @@ gemm  n x n x n or m x k x n (`--sizes 64 1x512x512`), of `--dtypes`
 conv  forward, and forward with the gradients of input and weight (first layers: weight only)
 attention  forward, and forward with the gradients of query, key and value (batch x heads x length x size)
 decode  one token through layers of self-attention whose caches are full but for its own place
-pool norm softmax cross_entropy ctc unary adam embedding triad: the kernels between, see between.py
+pool norm softmax cross_entropy ctc recurrent unary adam embedding triad: the kernels between, see between.py
 """
 
 import argparse

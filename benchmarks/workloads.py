@@ -173,7 +173,7 @@ CONVS = {
 
 # The kernels between the products: kind -> (which, shape, settings). Images are NHWC.
 # pool: (window, stride), no padding; norm: over channels, rows, or groups of channels; ctc: (batch, frames, classes),
-# labels of a sample; adam: (tensors, each)
+# labels of a sample; recurrent: (batch, steps, features), units; adam: (tensors, each)
 BETWEEN = {
     "pool": [
         (which, shape, settings)
@@ -193,6 +193,16 @@ BETWEEN = {
     "softmax": [(which, shape, None) for which in ("softmax", "log_softmax") for shape in ((2048, 512), (128, 1000))],
     "cross_entropy": [("sparse, logits", (128, 1000), None)],
     "ctc": [("logits", (64, 400, 29), length) for length in (20, 100)],
+    "recurrent": [
+        (which, shape, units)
+        for shape, units in (
+            ((32, 100, 64), 128),
+            ((64, 50, 256), 512),
+            ((1, 100, 64), 128),
+            ((16, 400, 672), 800),  # Deep Speech 2 (Amodei et al. 2015, arXiv:1512.02595): gru alone
+        )
+        for which in ("lstm", "gru")[units == 800 :]
+    ],
     "unary": [(which, (1_000_000,), None) for which in ("exp", "tanh", "gelu")],
     "triad": [("x + a y", (size,), None) for size in (100_000, 1_000_000, 10_000_000)],
 }
@@ -273,6 +283,8 @@ def between_output(case):
     if case["kind"] == "pool":
         window, stride = case["settings"]
         return (shape[0], *((n - window) // stride + 1 for n in shape[1:3]), shape[3])
+    if case["kind"] == "recurrent":
+        return (*shape[:2], case["settings"])
     return shape[:1] if case["kind"] in ("cross_entropy", "ctc") else shape
 
 
@@ -303,7 +315,7 @@ def traffic(case):
         return 4 * 7 * case["tensors"] * case["size"]
     if case["kind"] == "decode":
         return 4 * case["layers"] * case["width"] * (4 * case["width"] + 2 * case["places"])
-    if case["kind"] not in BETWEEN:
+    if case["kind"] not in BETWEEN or case["kind"] == "recurrent":
         return None
     x, y = 4 * math.prod(case["shape"]), 4 * math.prod(between_output(case))
     if case["kind"] == "triad":
@@ -325,7 +337,7 @@ def needs_input_gradient(case):
 
 
 def flops(case):
-    """Floating-point operations of one step of a gemm or conv case (an FMA counts two); None for others."""
+    """Floating-point operations of the products of a step (an FMA counts two); None where traffic() counts."""
     if case["kind"] == "gemm":
         return 2 * case["m"] * case["k"] * case["n"]
     if case["kind"] == "conv":
@@ -336,6 +348,10 @@ def flops(case):
         return 2 * macs * passes
     if case["kind"] == "attention":  # two products, and five more for the gradients
         return 2 * math.prod(case["shape"]) * case["shape"][2] * (7 if case["gradient"] else 2)
+    if case["kind"] == "recurrent":
+        (batch, steps, features), units = case["shape"], case["settings"]
+        gates = {"lstm": 4, "gru": 3}[case["which"]]
+        return 2 * batch * steps * (features + units) * gates * units * (3 if case["gradient"] else 1)
     return None
 
 
@@ -372,7 +388,8 @@ def shape(case):
     if case["kind"] == "decode":
         return "{layers} x {width}, {heads} heads, {places} places".format(**case)
     if case["kind"] in BETWEEN:
-        settings = {"pool": "{}, {}", "norm": "{} groups", "ctc": "{} labels"}.get(case["kind"], "")
+        forms = {"pool": "{}, {}", "norm": "{} groups", "ctc": "{} labels", "recurrent": "{} units"}
+        settings = forms.get(case["kind"], "")
         values = case["settings"] if isinstance(case["settings"], (list, tuple)) else [case["settings"]]
         extra = f", {settings.format(*values)}" if case["settings"] else ""
         return "x".join(map(str, case["shape"])) + extra

@@ -64,6 +64,13 @@ def ctc(gradient, variant="eager", **case):
     return stepper(forward, [x], dy, gradient)
 
 
+def recurrent(gradient, variant="eager", **case):
+    x, dy = operands(case | {"kind": "recurrent"}, variant)
+    make = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[case["which"]]
+    layer = make(case["shape"][2], case["settings"], batch_first=True)
+    return stepper(lambda: layer(x)[0], [x, *layer.parameters()], dy, gradient)
+
+
 def unary(gradient, variant="eager", **case):
     x, dy = operands(case | {"kind": "unary"}, variant)
     call = {"exp": torch.exp, "tanh": torch.tanh, "gelu": functional.gelu}[case["which"]]
@@ -105,6 +112,7 @@ FACTORIES = {
     "softmax": softmax,
     "cross_entropy": cross_entropy,
     "ctc": ctc,
+    "recurrent": recurrent,
     "unary": unary,
     "adam": adam,
     "embedding": embedding,

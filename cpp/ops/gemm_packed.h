@@ -1,6 +1,7 @@
-// Products C [m, n] (+)= A B of one thread whose B is packed once and multiplied with several A: float32 by
-// parts where gemm_split.h has it that way, else in fma. For ops that go through blocks; sizes as in gemm.h,
-// k of a few hundred at most. Bits depend on the sizes alone.
+// Products C [m, n] (+)= A B whose B is packed once and multiplied with several A: float32 by parts where
+// gemm_split.h has it that way, else in fma. For ops that go through blocks or steps; sizes as in gemm.h.
+// Columns are split over threads, or stay in the caller that is a chunk of a parallel_for. Bits depend on the
+// sizes alone.
 #pragma once
 
 #include <cstddef>
@@ -12,10 +13,12 @@ namespace lamina {
 class GemmPacked {
  public:
   GemmPacked() = default;
-  // g.m: rows of most of the products to come; decides on the way, as all of g. k, n > 0.
-  explicit GemmPacked(const GemmArgs& g);
+  // g.m: rows of most of the products to come; decides on the way, as all of g. k, n > 0. `many`: products,
+  // so that it matters little what packing costs.
+  explicit GemmPacked(const GemmArgs& g, bool many = false);
 
   size_t bytes() const { return bytes_; }  // of a packed B of g.k by g.n
+  bool splits() const { return splits_; }
   // Packs B of k by n, at most those of the constructor.
   void pack(const void* b, int64_t k, int64_t n, void* packed);
   // With the B packed last.

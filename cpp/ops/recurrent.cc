@@ -9,7 +9,7 @@
 #include "base/tensor.h"
 #include "ops/dispatch.h"
 #include "ops/gemm.h"
-#include "ops/gemm_split.h"
+#include "ops/gemm_packed.h"
 #include "ops/launch.h"
 #include "ops/layout.h"
 
@@ -22,7 +22,8 @@ namespace {
 constexpr int64_t kGates[3] = {1, 4, 3};
 constexpr int64_t kBlock = 16;                // samples that go through all steps by themselves
 constexpr int64_t kWeightBytes = 1 << 20;     // of W; beyond, all samples go together
-constexpr int64_t kPackedSteps = 3;           // on which preparing W pays
+constexpr int64_t kPackedSteps = 3;           // on which packing W pays
+constexpr int64_t kRowsInPlace = 16;          // up to so many, fma takes W as it lies (gemm_rows.h)
 constexpr double kCost[3] = {0.8, 3.0, 2.5};  // rough ns of a unit's functions
 
 struct RecurrentArgs {
@@ -32,7 +33,7 @@ struct RecurrentArgs {
   bool reverse, masked, biased;
   int64_t T, B, U;
   GemmArgs gemm;                   // of a block of samples
-  size_t packed_bytes;             // scratch: of W prepared for all steps, or 0,
+  size_t packed_bytes;             // scratch: of W packed for all steps, or 0,
   size_t gemm_bytes, block_bytes;  // of one product, of one block of samples
 
   int k() const { return static_cast<int>(kind); }
@@ -58,24 +59,29 @@ struct At {
   }
 };
 
-// h W of n samples, or its gradient; `packed` is null where W is taken as it lies.
-void multiply(const RecurrentArgs& a, int64_t n, const void* h, const void* w, const void* packed, void* s,
-              void* scratch) {
-  GemmArgs g = a.gemm;
-  g.m = n;
-  if (packed) {
-    return gemm_split_run_packed(g, static_cast<const float*>(h), static_cast<const float*>(w), packed,
-                                 nullptr, static_cast<float*>(s));
+// h W, or its gradient: W packed for all steps at the head of the scratch, or taken as it lies.
+class Product {
+ public:
+  Product(const RecurrentArgs& a, const void* w, void* scratch)
+      : g_(a.gemm), w_(w), packs_(a.packed_bytes > 0) {
+    if (!packs_) return;
+    packed_ = GemmPacked(g_, true);
+    packed_.pack(w, g_.k, g_.n, scratch);
   }
-  gemm_run(g, h, w, nullptr, s, scratch);
-}
+  // Of n samples.
+  void operator()(int64_t n, const void* h, void* s, void* scratch) const {
+    if (packs_) return packed_.multiply(h, n, g_.accumulate, s);
+    GemmArgs g = g_;
+    g.m = n;
+    gemm_run(g, h, w_, nullptr, s, scratch);
+  }
 
-// W prepared at the head of the scratch, or null.
-void* pack_weights(const RecurrentArgs& a, const void* w, void* scratch) {
-  if (a.packed_bytes == 0) return nullptr;
-  gemm_split_pack(a.gemm, static_cast<const float*>(w), scratch);
-  return scratch;
-}
+ private:
+  GemmArgs g_;
+  const void* w_;
+  bool packs_;
+  GemmPacked packed_;
+};
 
 // body(first sample, samples) on every block: as chunks of their own, or one after the other.
 template <class Body>
@@ -107,7 +113,7 @@ Status run_forward(const RecurrentArgs& a, Buffers b) {
   const bool* mask = a.masked ? b.at<bool>(5) : nullptr;
   char *y = b.at<char>(6), *c = a.lstm() ? b.at<char>(7) : nullptr;
   char* gates = a.kind == RecurrentKind::rnn ? nullptr : b.at<char>(8);
-  const void* packed = pack_weights(a, w, b.scratch);
+  const Product multiply(a, w, b.scratch);
   for_blocks(a, [&](int64_t block, int64_t first, int64_t n) {
     char* s = static_cast<char*>(b.scratch) + a.packed_bytes + static_cast<size_t>(block) * a.block_bytes;
     void* product_scratch = s + (a.block_bytes - a.gemm_bytes);
@@ -117,7 +123,7 @@ Status run_forward(const RecurrentArgs& a, Buffers b) {
     for (int64_t t = 0; t < a.T; ++t) {
       const int64_t source = (a.reverse ? a.T - 1 - t : t) * a.B + first, before = (t * a.B + first) * a.U,
                     after = before + a.B * a.U;
-      multiply(a, n, at(y, before), w, packed, s, product_scratch);
+      multiply(n, at(y, before), s, product_scratch);
       for_rows(a, n, [&](int64_t r, int64_t rows) {
         a.table().step[a.k()]({rows, a.U, a.activation, at(x, (source + r) * a.width()), at(s, r * a.width()),
                                bias, mask ? mask + source + r : nullptr, at(y, before + r * a.U),
@@ -139,7 +145,7 @@ Status run_grad(const RecurrentArgs& a, Buffers b) {
   const bool* mask = a.masked ? b.at<bool>(5) : nullptr;
   char *dx = b.at<char>(6), *ds = a.kind == RecurrentKind::gru ? b.at<char>(7) : nullptr;
   char *dh0 = b.at<char>(8), *dc0 = a.lstm() ? b.at<char>(9) : nullptr;
-  const void* packed = pack_weights(a, w, b.scratch);
+  const Product multiply(a, w, b.scratch);
   for_blocks(a, [&](int64_t block, int64_t first, int64_t n) {
     char* scratch =
         static_cast<char*>(b.scratch) + a.packed_bytes + static_cast<size_t>(block) * a.block_bytes;
@@ -157,7 +163,7 @@ Status run_grad(const RecurrentArgs& a, Buffers b) {
                                at(gates, (t * a.B + first + r) * 4 * a.U), at(dh, r * a.U), at(dc, r * a.U),
                                at(dx, (source + r) * a.width()), at(ds, (source + r) * a.width())});
       });
-      multiply(a, n, at(ds ? ds : dx, source * a.width()), w, packed, dh, scratch);
+      multiply(n, at(ds ? ds : dx, source * a.width()), dh, scratch);
     }
     // What reached h0 itself: y begins with it.
     const char* direct = at(dy, first * a.U);
@@ -194,8 +200,9 @@ RecurrentArgs make_args(RecurrentKind kind, DType dtype, int64_t T, int64_t B, i
     GemmArgs packed = a.gemm;
     packed.m = std::min(B, a.rows());
     if (gradient) packed.b_row = 1, packed.b_col = a.width();  // W itself: W^T need not be written first
-    if (gemm_split_prepacks(packed)) {
-      a.packed_bytes = align64(gemm_split_packed_bytes(packed));
+    const GemmPacked weights(packed, true);
+    if (weights.splits() || (a.together() && packed.m > kRowsInPlace)) {
+      a.packed_bytes = weights.bytes();
       a.gemm = packed;
     }
   }
