@@ -213,7 +213,7 @@ Range part_of(int64_t t, int64_t parts, int64_t count, int64_t panel) {
 struct Blocks {
   const GemmArgs& g;
   const Plan& p;
-  const void *a, *b, *bias;
+  const void *a, *b, *bias, *residual;
   void* c;
   int64_t c_row, k_begin, k_end;
   bool accumulate, finish;
@@ -247,6 +247,7 @@ struct Blocks {
     tile.c = at(c, (s.ic + i) * c_row + s.jc + j, item);
     tile.c_row = c_row;
     tile.bias = bias ? at(bias, s.jc + j, item) : nullptr;
+    tile.residual = residual ? at(residual, (s.ic + i) * c_row + s.jc + j, item) : nullptr;
     tile.accumulate = accumulate || s.pc > k_begin;
     tile.last = finish && s.pc + s.kc >= k_end;
     tile.activation = g.activation;
@@ -299,17 +300,18 @@ struct Blocks {
 };
 
 // The product over k in [k_begin, k_end), `scratch` of slice_bytes.
-void multiply(const GemmArgs& g, const Plan& p, const void* a, const void* b, const void* bias, void* c,
-              int64_t c_row, int64_t k_begin, int64_t k_end, bool accumulate, bool finish, void* scratch) {
-  if (p.outer) return gemm_outer_run(g, a, b, bias, c);  // k is never sliced
+void multiply(const GemmArgs& g, const Plan& p, const void* a, const void* b, const void* bias,
+              const void* residual, void* c, int64_t c_row, int64_t k_begin, int64_t k_end, bool accumulate,
+              bool finish, void* scratch) {
+  if (p.outer) return gemm_outer_run(g, a, b, bias, residual, c);  // k is never sliced
   if (p.dots || p.few) {
     GemmArgs slice = slice_of(g, k_end - k_begin);
     slice.c_row = c_row;
     slice.accumulate = accumulate;
     (p.dots ? gemm_dots_run : gemm_rows_run)(slice, at(a, k_begin * g.a_col, p.item),
                                              at(b, k_begin * g.b_row, p.item), c, scratch);
-    if (finish && (bias || g.activation != Activation::none)) {
-      p.kernels->finish(g.activation, bias, c, c_row, g.m, g.n);
+    if (finish && (bias || residual || g.activation != Activation::none)) {
+      p.kernels->finish(g.activation, bias, residual, c, c_row, g.m, g.n);
     }
     return;
   }
@@ -320,10 +322,21 @@ void multiply(const GemmArgs& g, const Plan& p, const void* a, const void* b, co
     if (!finish) slice.activation = Activation::none;
     return gemm_split_run(slice, static_cast<const float*>(a) + k_begin * g.a_col,
                           static_cast<const float*>(b) + k_begin * g.b_row, static_cast<const float*>(bias),
-                          static_cast<float*>(c), scratch);
+                          static_cast<float*>(c), scratch, static_cast<const float*>(residual));
   }
-  const Blocks blocks{g,      p,       a,     b,          bias,   c,
-                      c_row,  k_begin, k_end, accumulate, finish, static_cast<char*>(scratch) + p.b_bytes,
+  const Blocks blocks{g,
+                      p,
+                      a,
+                      b,
+                      bias,
+                      residual,
+                      c,
+                      c_row,
+                      k_begin,
+                      k_end,
+                      accumulate,
+                      finish,
+                      static_cast<char*>(scratch) + p.b_bytes,
                       scratch};
   if (!p.pack_a && !p.pack_b) {  // nothing is shared: a thread goes through all of K
     const Block all{0, g.m, 0, g.n, k_begin, k_end - k_begin};
@@ -346,14 +359,16 @@ void multiply(const GemmArgs& g, const Plan& p, const void* a, const void* b, co
   });
 }
 
-// f(bias), or f(C + bias) where C accumulates: what is left to do when there is nothing to multiply.
-void finish_only(const GemmArgs& g, const void* bias, void* c) {
+// f(bias) + residual, or f(C + bias) + residual where C accumulates: what is left to do when there is nothing
+// to multiply.
+void finish_only(const GemmArgs& g, const void* bias, const void* residual, void* c) {
   const GemmTypeKernels& kernels = gemm_kernels_of(g.dtype);
   const size_t item = itemsize(g.dtype);
   for (int64_t i = 0; i < g.m; ++i) {
     char* row = at(c, i * g.c_row, item);
     if (!g.accumulate) std::fill_n(row, g.n * item, char{0});
-    kernels.finish(g.activation, bias, row, g.c_row, 1, g.n);
+    const void* add = residual ? at(residual, i * g.c_row, item) : nullptr;
+    kernels.finish(g.activation, bias, add, row, g.c_row, 1, g.n);
   }
 }
 
@@ -385,7 +400,8 @@ double gemm_cost(const GemmArgs& g) {
   return 30 + cost_of(multiply_adds, gemm_kernels_of(g.dtype));
 }
 
-void gemm_run(const GemmArgs& args, const void* a, const void* b, const void* bias, void* c, void* scratch) {
+void gemm_run(const GemmArgs& args, const void* a, const void* b, const void* bias, void* c, void* scratch,
+              const void* residual) {
   if (args.m == 0 || args.n == 0) return;
   GemmArgs g = with_unit_strides(args);
   if (gemm_flops(g) >= 2 * kLoneProduct && !in_sequence && !in_parallel() && num_threads() > 1) {
@@ -393,9 +409,11 @@ void gemm_run(const GemmArgs& args, const void* a, const void* b, const void* bi
     if (cost >= 2 * kLoneGrainCost && cost < kMaxLoneCost && follows_closely()) g.worth = kLoneGrainCost;
   }
   if (of_tiles(g.dtype)) return gemm_tiles_run(g, a, b, c, scratch);
-  if (args.k == 0) return finish_only(args, bias, c);
+  if (args.k == 0) return finish_only(args, bias, residual, c);
   const Plan p = make_plan(g);
-  if (p.slices == 1) return multiply(g, p, a, b, bias, c, g.c_row, 0, g.k, g.accumulate, true, scratch);
+  if (p.slices == 1) {
+    return multiply(g, p, a, b, bias, residual, c, g.c_row, 0, g.k, g.accumulate, true, scratch);
+  }
 
   // Each slice of K makes a C of its own; they are added in order of k.
   char* parts = static_cast<char*>(scratch) + p.slices * p.slice_bytes;
@@ -403,19 +421,21 @@ void gemm_run(const GemmArgs& args, const void* a, const void* b, const void* bi
       cost_of(static_cast<double>(g.m * g.n) * static_cast<double>(p.slice_k), *p.kernels);
   parallel_for(p.slices, g.grain(slice_cost), [&](int64_t begin, int64_t end) {
     for (int64_t s = begin; s < end; ++s) {
-      multiply(g, p, a, b, nullptr, parts + s * p.part_bytes, g.n, s * p.slice_k,
+      multiply(g, p, a, b, nullptr, nullptr, parts + s * p.part_bytes, g.n, s * p.slice_k,
                std::min(g.k, (s + 1) * p.slice_k), false, false,
                static_cast<char*>(scratch) + s * p.slice_bytes);
     }
   });
-  const bool finishes = bias || g.activation != Activation::none;
+  const bool finishes = bias || residual || g.activation != Activation::none;
   const int64_t stride = static_cast<int64_t>(p.part_bytes / p.item);
   parallel_for(g.m, g.grain(0.2 * static_cast<double>(g.n * p.slices)), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       char* row = at(c, i * g.c_row, p.item);
       p.kernels->combine(at(static_cast<const void*>(parts), i * g.n, p.item), stride, p.slices, row, g.n,
                          g.accumulate);
-      if (finishes) p.kernels->finish(g.activation, bias, row, g.c_row, 1, g.n);
+      if (!finishes) continue;
+      const void* add = residual ? at(residual, i * g.c_row, p.item) : nullptr;
+      p.kernels->finish(g.activation, bias, add, row, g.c_row, 1, g.n);
     }
   });
 }

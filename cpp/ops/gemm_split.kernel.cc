@@ -36,8 +36,10 @@ void fma_tile(const float* a, int64_t a_row, int64_t a_col, const float* b, int6
 }
 
 void finish_rows(const GemmSplitBlock& g, int64_t i, int64_t j, int64_t m, int64_t n) {
-  if (!g.last || (!g.bias && g.activation == Activation::none)) return;
-  finish<float>(g.activation, g.bias ? g.bias + j : nullptr, g.c + i * g.c_row + j, g.c_row, m, n);
+  if (!g.last || (!g.bias && !g.residual && g.activation == Activation::none)) return;
+  const int64_t at = i * g.c_row + j;
+  finish<float>(g.activation, g.bias ? g.bias + j : nullptr, g.residual ? g.residual + at : nullptr, g.c + at,
+                g.c_row, m, n);
 }
 
 constexpr int64_t kElementsInL2 = 1 << 19;  // of B, split

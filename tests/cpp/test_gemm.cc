@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/parallel.h"
+#include "ops/binary.h"
 #include "ops/gemm.h"
 #include "ops/layout.h"
 #include "ops/matmul.h"
@@ -159,6 +160,37 @@ TEST_P(Gemm, AccumulatesIntoC) {
   for (int64_t i = 0; i < 37; ++i) {
     for (int64_t j = 0; j < 21; ++j) EXPECT_EQ(at(y, i, j), 2 * at(once, i, j));
   }
+}
+
+// Bit for bit the sum of what the product gives without it and the residual.
+TEST_P(Gemm, AddsAResidual) {
+  const int threads = num_threads();
+  for (const Size& s : kSizes) {
+    for (int form = 0; form < 9; ++form) {
+      if (s.m * s.n * s.k > 1'000'000 && form % 4 != 0) continue;
+      const Tensor a = stored(s.m, s.k, form / 3, GetParam(), 1),
+                   b = stored(s.k, s.n, form % 3, GetParam(), 2), bias = filled({s.n}, GetParam(), 3),
+                   r = filled({s.m, s.n}, GetParam(), 4), y = full({s.m, s.n}, 7, GetParam());
+      const Tensor want = binary(Binary::add, dense(a, b, &bias, Activation::relu), r);
+      const GemmArgs args{.dtype = GetParam(),
+                          .precision = matmul_precision(),
+                          .m = s.m,
+                          .n = s.n,
+                          .k = s.k,
+                          .a_row = a.strides()[0],
+                          .a_col = a.strides()[1],
+                          .b_row = b.strides()[0],
+                          .b_col = b.strides()[1],
+                          .c_row = s.n,
+                          .activation = Activation::relu};
+      const StoragePtr scratch = StoragePtr::allocate(gemm_scratch_bytes(args));
+      set_num_threads(1 + form % 2);
+      gemm_run(args, a.data(), b.data(), bias.data(), y.data(), scratch->data, r.data());
+      ASSERT_EQ(std::memcmp(y.data(), want.data(), want.storage()->bytes), 0)
+          << "m=" << s.m << " n=" << s.n << " k=" << s.k << " form " << form;
+    }
+  }
+  set_num_threads(threads);
 }
 
 TEST_P(Gemm, NoTermsGiveZeroOrBias) {
