@@ -1,7 +1,6 @@
 // M N K as in gemm.h, P parts as in gemm_split.h.
 #include "ops/gemm_split.h"
 
-#include "ops/activation.kernel.h"
 #include "ops/gemm_split.kernel.h"
 
 namespace lamina {
@@ -35,7 +34,12 @@ void fma_tile(const float* a, int64_t a_row, int64_t a_col, const float* b, int6
   }
 }
 
-void finish_rows(const GemmSplitBlock& g, int64_t i, int64_t j, int64_t m, int64_t n) {
+// What follows the sums of a row of C is done as they leave the tiles, but for what takes long to compute.
+bool finishes_in_tiles(const GemmSplitBlock& g) {
+  return g.activation == Activation::none || g.activation == Activation::relu;
+}
+
+void finish_block(const GemmSplitBlock& g, int64_t i, int64_t j, int64_t m, int64_t n) {
   if (!g.last || (!g.bias && !g.residual && g.activation == Activation::none)) return;
   const int64_t at = i * g.c_row + j;
   finish<float>(g.activation, g.bias ? g.bias + j : nullptr, g.residual ? g.residual + at : nullptr, g.c + at,
@@ -52,6 +56,7 @@ void multiply(const GemmSplitBlock& g) {
   Side<Splitter<P>> side;
   side.results.past_caches = g.past_caches;
   const int64_t panels_n = ceil_div(g.n, kPanel);
+  const bool in_tiles = finishes_in_tiles(g);
   const bool in_l2 = g.panels * split_panel_size(P, g.k) <= kElementsInL2;
   const auto begin_a = [&](int64_t pc, int64_t i, int turn) {
     const float* after =
@@ -65,7 +70,7 @@ void multiply(const GemmSplitBlock& g) {
   for (int64_t pc = 0, block = 0; pc < g.k; pc += kBlockK, ++block) {
     const int64_t kc = simd_min(kBlockK, g.k - pc), units = ceil_div(kc, kUnit);
     const int64_t groups = units * runs_of(P);
-    const bool add = g.accumulate || pc > 0;
+    const bool add = g.accumulate || pc > 0, last = pc + kBlockK >= g.k;
     const uint16_t* b =
         g.packed_b + g.panels * split_panel_size(P, pc) + g.first_panel * split_panel_size(P, kc);
     const bool* fits_b = g.fits_b + block * g.panels + g.first_panel;
@@ -95,17 +100,24 @@ void multiply(const GemmSplitBlock& g) {
                                                                                     side);
           }
           side.results.finish();
-          store_c(side.results.begin(c, g.c_row, m, n, add));
+          Epilogue epilogue;
+          if (last && g.last && in_tiles) {
+            epilogue.bias = g.bias ? g.bias + j : nullptr;
+            epilogue.residual = g.residual ? g.residual + i * g.c_row + j : nullptr;
+            epilogue.relu = g.activation == Activation::relu;
+          }
+          store_c(side.results.begin(c, g.c_row, m, n, add, nullptr, epilogue));
         } else {
           side.results.finish();
           fma_tile(g.a + i * g.a_row + pc * g.a_col, g.a_row, g.a_col, g.b + pc * g.b_row + j * g.b_col,
                    g.b_row, g.b_col, c, g.c_row, m, n, kc, add);
+          if (last && in_tiles) finish_block(g, i, j, m, n);
         }
       }
       side.next.finish();
-      if (pc + kBlockK >= g.k) {
+      if (last && !in_tiles) {
         side.results.finish();
-        finish_rows(g, i, 0, m, g.n);
+        finish_block(g, i, 0, m, g.n);
       }
     }
   }

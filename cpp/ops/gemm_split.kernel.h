@@ -6,6 +6,7 @@
 // every few of them (`Side`): storing the C tile before, preparing the panel that comes next.
 #pragma once
 
+#include "ops/activation.kernel.h"
 #include "ops/gemm_split.h"
 #include "simd/stream.h"
 #include "simd/tiles.h"
@@ -244,6 +245,12 @@ class Splitter {
   alignas(64) float square_[2][256];
 };
 
+// What follows the sums of a tile of C.
+struct Epilogue {
+  const float *bias = nullptr, *residual = nullptr;  // the residual's rows lie as far apart as C's
+  bool relu = false;
+};
+
 // A finished tile of C on its way from the tile registers to memory, a row at a time.
 class Results {
  public:
@@ -251,8 +258,9 @@ class Results {
 
   // Row i of the tile goes to c + i * c_row or, where `rows` is given, to c + rows[i]; nowhere where that is
   // negative.
-  float* begin(float* c, int64_t c_row, int64_t m, int64_t n, bool accumulate,
-               const int64_t* rows = nullptr) {
+  float* begin(float* c, int64_t c_row, int64_t m, int64_t n, bool accumulate, const int64_t* rows = nullptr,
+               const Epilogue& epilogue = {}) {
+    epilogue_ = epilogue;
     c_ = c;
     c_row_ = c_row;
     rows_ = rows;
@@ -276,11 +284,11 @@ class Results {
         stream(c, VecF::load(from) * VecF(kScaleOut));
         stream(c + 16, VecF::load(from + 256) * VecF(kScaleOut));
       } else if (n_[1] == 16) {
-        put(from, c, 16);
-        put(from + 256, c + 16, 16);
+        put(from, c, 0, 16);
+        put(from + 256, c, 16, 16);
       } else {
-        put(from, c, n_[0]);
-        if (n_[1] > 0) put(from + 256, c + 16, n_[1]);
+        put(from, c, 0, n_[0]);
+        if (n_[1] > 0) put(from + 256, c, 16, n_[1]);
       }
     }
     row_ = end;
@@ -288,10 +296,17 @@ class Results {
   void finish() { steps(left_); }
 
  private:
-  LAMINA_INLINE void put(const float* from, float* to, int n) const {
+  // n columns of a row of C from j on.
+  LAMINA_INLINE void put(const float* from, float* row, int j, int n) const {
+    float* to = row + j;
     const VecF x = VecF::load(from), scale(kScaleOut);
-    (accumulate_ ? fma(x, scale, VecF::load(to, n)) : x * scale).store(to, n);
+    VecF y = accumulate_ ? fma(x, scale, VecF::load(to, n)) : x * scale;
+    if (epilogue_.bias) y += VecF::load(epilogue_.bias + j, n);
+    if (epilogue_.relu) y = activate<Activation::relu>(y);
+    if (epilogue_.residual) y += VecF::load(epilogue_.residual + (to - c_), n);
+    y.store(to, n);
   }
+  Epilogue epilogue_;
   float* c_;
   const int64_t* rows_;
   int64_t c_row_, row_ = 0, left_ = 0;
