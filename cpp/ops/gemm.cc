@@ -68,10 +68,12 @@ constexpr int64_t kDirectK =
 // Where A is read in place, C is cut into groups of columns, wide ones two for a thread: a thread packs the
 // columns of B that it multiplies, which then lie in its own core's cache.
 constexpr int64_t kMaxGroups = 4, kMinGroupN = 64, kWideGroupN = 128;
-// K is split where C has fewer than kSplitTiles tiles, into slices of at least kSplitK.
+// K is split where C has fewer than kSplitTiles tiles, into slices of about kSplitK or more: of a weight's
+// gradient a thread then multiplies the rows that it has made. Those of parts, which cost more to share, of
+// as many too, into slices of whole blocks.
 constexpr int64_t kSplitTiles = 16;
 constexpr int64_t kSplitK = 1024;
-constexpr int64_t kPartsTileM = 64, kPartsTileN = 128;
+constexpr int64_t kPartsTileM = 64, kPartsTileN = 128, kPartsUnitK = 128;
 
 // How one product is carried out; a function of its sizes and strides alone.
 struct Plan {
@@ -115,13 +117,14 @@ Plan make_plan(const GemmArgs& g) {
   p.item = itemsize(g.dtype);
 
   p.slices = 1;
+  const bool parts = g.k >= 2 * kSplitK && gemm_splits(g);  // whose tiles may be small
   if (g.k >= 2 * kSplitK) {
-    const bool parts = gemm_splits(g);  // whose tiles may be small
     const int64_t tiles = parts ? 2 * ceil_div(g.m, kPartsTileM) * ceil_div(g.n, kPartsTileN)
                                 : ceil_div(g.m, kTileM) * ceil_div(g.n, kTileN);
-    if (tiles < kSplitTiles) p.slices = std::min(ceil_div(kSplitTiles, tiles), g.k / kSplitK);
+    const int64_t slices = std::max<int64_t>(2, ceil_div(kSplitTiles, tiles));
+    if (tiles < kSplitTiles + parts) p.slices = std::min(slices, g.k / kSplitK);
   }
-  p.slice_k = ceil_div(g.k, p.slices);
+  p.slice_k = p.slices == 1 ? g.k : round_up(ceil_div(g.k, p.slices), parts ? kPartsUnitK : 1);
   p.slices = ceil_div(g.k, p.slice_k);
   p.part_bytes = p.slices > 1 ? align_bytes(g.m * g.n, p.item) : 0;
   const GemmArgs slice = slice_of(g, p.slice_k);
@@ -419,14 +422,30 @@ void gemm_run(const GemmArgs& args, const void* a, const void* b, const void* bi
   char* parts = static_cast<char*>(scratch) + p.slices * p.slice_bytes;
   const double slice_cost =
       cost_of(static_cast<double>(g.m * g.n) * static_cast<double>(p.slice_k), *p.kernels);
-  parallel_for(p.slices, g.grain(slice_cost), [&](int64_t begin, int64_t end) {
+  const bool finishes = bias || residual || g.activation != Activation::none;
+  const bool alone = num_threads() == 1 || in_parallel();
+  if (alone && !finishes && !g.accumulate && g.c_row == g.n) {  // each adds the sum of those before
+    const void* sum = nullptr;
+    for (int64_t s = 0; s < p.slices; ++s) {
+      void* to = s + 1 < p.slices ? parts + s % 2 * p.part_bytes : c;
+      multiply(g, p, a, b, nullptr, sum, to, g.n, s * p.slice_k, std::min(g.k, (s + 1) * p.slice_k), false,
+               true, scratch);
+      sum = to;
+    }
+    return;
+  }
+  const auto multiply_slices = [&](int64_t begin, int64_t end) {
     for (int64_t s = begin; s < end; ++s) {
       multiply(g, p, a, b, nullptr, nullptr, parts + s * p.part_bytes, g.n, s * p.slice_k,
                std::min(g.k, (s + 1) * p.slice_k), false, false,
-               static_cast<char*>(scratch) + s * p.slice_bytes);
+               static_cast<char*>(scratch) + begin * p.slice_bytes);
     }
-  });
-  const bool finishes = bias || residual || g.activation != Activation::none;
+  };
+  if (alone || p.slices < num_threads()) {  // which share each slice, and its scratch
+    multiply_slices(0, p.slices);
+  } else {
+    parallel_for(p.slices, g.grain(slice_cost), multiply_slices);
+  }
   const int64_t stride = static_cast<int64_t>(p.part_bytes / p.item);
   parallel_for(g.m, g.grain(0.2 * static_cast<double>(g.n * p.slices)), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {

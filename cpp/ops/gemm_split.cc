@@ -75,7 +75,7 @@ struct Cut {
     if (g.m <= kTileM) stretch_k = std::min(g.k, kShortStretchK);
     tile_m = std::min(kTileM, round_up(g.m, kSplitPanel));
     tile_n = std::min(kTileN, round_up(block_n, kSplitPanel));
-    const int64_t threads = num_threads();
+    const int64_t threads = in_parallel() ? 1 : num_threads();
     const int64_t share = round_up(ceil_div(block_n, std::min(threads, kColumnTiles)), kSplitPanel);
     if (g.m < threads * kTileM) tile_n = std::min(tile_n, std::max(share, kMinTileN));
     const int64_t min_tiles = threads > 1 && g.m > kTileM ? kThreadTiles * threads : threads;

@@ -261,6 +261,7 @@ class Results {
   float* begin(float* c, int64_t c_row, int64_t m, int64_t n, bool accumulate, const int64_t* rows = nullptr,
                const Epilogue& epilogue = {}) {
     epilogue_ = epilogue;
+    last_ = epilogue.bias || epilogue.residual || epilogue.relu;
     c_ = c;
     c_row_ = c_row;
     rows_ = rows;
@@ -283,12 +284,14 @@ class Results {
       if (n_[1] == 16 && past_caches) {
         stream(c, VecF::load(from) * VecF(kScaleOut));
         stream(c + 16, VecF::load(from + 256) * VecF(kScaleOut));
+      } else if (last_) {
+        put_last(from, c);
       } else if (n_[1] == 16) {
-        put(from, c, 0, 16);
-        put(from + 256, c, 16, 16);
+        put(from, c, 16);
+        put(from + 256, c + 16, 16);
       } else {
-        put(from, c, 0, n_[0]);
-        if (n_[1] > 0) put(from + 256, c, 16, n_[1]);
+        put(from, c, n_[0]);
+        if (n_[1] > 0) put(from + 256, c + 16, n_[1]);
       }
     }
     row_ = end;
@@ -296,22 +299,29 @@ class Results {
   void finish() { steps(left_); }
 
  private:
-  // n columns of a row of C from j on.
-  LAMINA_INLINE void put(const float* from, float* row, int j, int n) const {
-    float* to = row + j;
+  LAMINA_INLINE VecF sum(const float* from, const float* to, int n) const {
     const VecF x = VecF::load(from), scale(kScaleOut);
-    VecF y = accumulate_ ? fma(x, scale, VecF::load(to, n)) : x * scale;
-    if (epilogue_.bias) y += VecF::load(epilogue_.bias + j, n);
-    if (epilogue_.relu) y = activate<Activation::relu>(y);
-    if (epilogue_.residual) y += VecF::load(epilogue_.residual + (to - c_), n);
-    y.store(to, n);
+    return accumulate_ ? fma(x, scale, VecF::load(to, n)) : x * scale;
+  }
+  LAMINA_INLINE void put(const float* from, float* to, int n) const { sum(from, to, n).store(to, n); }
+  // A row with what follows its sums.
+  __attribute__((noinline)) void put_last(const float* from, float* row) const {
+    const Epilogue e = epilogue_;
+    for (int half = 0; half < 2 && n_[half] > 0; ++half, from += 256, row += 16) {
+      const int n = n_[half];
+      VecF y = sum(from, row, n);
+      if (e.bias) y += VecF::load(e.bias + half * 16, n);
+      if (e.relu) y = activate<Activation::relu>(y);
+      if (e.residual) y += VecF::load(e.residual + (row - c_), n);
+      y.store(row, n);
+    }
   }
   Epilogue epilogue_;
   float* c_;
   const int64_t* rows_;
   int64_t c_row_, row_ = 0, left_ = 0;
   int n_[2];
-  bool accumulate_;
+  bool accumulate_, last_;
   alignas(64) float tiles_[4 * 256];  // [half of m][half of n][16][16]
 };
 

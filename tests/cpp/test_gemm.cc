@@ -128,16 +128,19 @@ TEST_P(Gemm, MatchesNaive) {
 
 TEST_P(Gemm, SameBitsForAnyThreadCount) {
   for (const Size& s : {Size{300, 520, 270}, Size{130, 140, 2500}, Size{25, 6, 40000}, Size{5, 1000, 700},
-                        Size{3, 3000, 300}, Size{3000, 5, 300}, Size{14, 1100, 500}, Size{1103, 1025, 3}}) {
+                        Size{3, 3000, 300}, Size{3000, 5, 300}, Size{14, 1100, 500}, Size{1103, 1025, 3},
+                        Size{256, 256, 2048}, Size{100, 70, 4700}}) {
     const bool dots = s.k == 300;  // both operands along k
     const Tensor a = stored(s.m, s.k, !dots, GetParam(), 1), b = stored(s.k, s.n, dots, GetParam(), 2);
     const Tensor bias = filled({s.n}, GetParam(), 3);
     set_num_threads(1);
-    const Tensor one = dense(a, b, &bias, Activation::tanh);
+    const Tensor one = dense(a, b, &bias, Activation::tanh), product = matmul(a, b);
     for (int threads = 2; threads <= 4; ++threads) {
       set_num_threads(threads);
       const Tensor y = dense(a, b, &bias, Activation::tanh);
       EXPECT_EQ(std::memcmp(y.data(), one.data(), one.storage()->bytes), 0) << threads << " threads";
+      const Tensor z = matmul(a, b);
+      EXPECT_EQ(std::memcmp(z.data(), product.data(), product.storage()->bytes), 0) << threads << " threads";
     }
   }
 }
