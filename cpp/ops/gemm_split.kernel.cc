@@ -34,13 +34,8 @@ void fma_tile(const float* a, int64_t a_row, int64_t a_col, const float* b, int6
   }
 }
 
-// What follows the sums of a row of C is done as they leave the tiles, but for what takes long to compute.
-bool finishes_in_tiles(const GemmSplitBlock& g) {
-  return g.activation == Activation::none || g.activation == Activation::relu;
-}
-
+// What follows the sums of C.
 void finish_block(const GemmSplitBlock& g, int64_t i, int64_t j, int64_t m, int64_t n) {
-  if (!g.last || (!g.bias && !g.residual && g.activation == Activation::none)) return;
   const int64_t at = i * g.c_row + j;
   finish<float>(g.activation, g.bias ? g.bias + j : nullptr, g.residual ? g.residual + at : nullptr, g.c + at,
                 g.c_row, m, n);
@@ -56,7 +51,9 @@ void multiply(const GemmSplitBlock& g) {
   Side<Splitter<P>> side;
   side.results.past_caches = g.past_caches;
   const int64_t panels_n = ceil_div(g.n, kPanel);
-  const bool in_tiles = finishes_in_tiles(g);
+  // It is done as they leave the tiles, but for functions that take long.
+  const bool finishes = g.last && (g.bias || g.residual || g.activation != Activation::none);
+  const bool in_tiles = g.activation == Activation::none || g.activation == Activation::relu;
   const bool in_l2 = g.panels * split_panel_size(P, g.k) <= kElementsInL2;
   const auto begin_a = [&](int64_t pc, int64_t i, int turn) {
     const float* after =
@@ -100,22 +97,21 @@ void multiply(const GemmSplitBlock& g) {
                                                                                     side);
           }
           side.results.finish();
-          Epilogue epilogue;
-          if (last && g.last && in_tiles) {
-            epilogue.bias = g.bias ? g.bias + j : nullptr;
-            epilogue.residual = g.residual ? g.residual + i * g.c_row + j : nullptr;
-            epilogue.relu = g.activation == Activation::relu;
+          store_c(side.results.begin(c, g.c_row, m, n, add));
+          if (last && finishes && in_tiles) {
+            side.results.follow_with({g.bias ? g.bias + j : nullptr,
+                                      g.residual ? g.residual + i * g.c_row + j : nullptr,
+                                      g.activation == Activation::relu});
           }
-          store_c(side.results.begin(c, g.c_row, m, n, add, nullptr, epilogue));
         } else {
           side.results.finish();
           fma_tile(g.a + i * g.a_row + pc * g.a_col, g.a_row, g.a_col, g.b + pc * g.b_row + j * g.b_col,
                    g.b_row, g.b_col, c, g.c_row, m, n, kc, add);
-          if (last && in_tiles) finish_block(g, i, j, m, n);
+          if (last && finishes && in_tiles) finish_block(g, i, j, m, n);
         }
       }
       side.next.finish();
-      if (last && !in_tiles) {
+      if (last && finishes && !in_tiles) {
         side.results.finish();
         finish_block(g, i, 0, m, g.n);
       }

@@ -258,10 +258,8 @@ class Results {
 
   // Row i of the tile goes to c + i * c_row or, where `rows` is given, to c + rows[i]; nowhere where that is
   // negative.
-  float* begin(float* c, int64_t c_row, int64_t m, int64_t n, bool accumulate, const int64_t* rows = nullptr,
-               const Epilogue& epilogue = {}) {
-    epilogue_ = epilogue;
-    last_ = epilogue.bias || epilogue.residual || epilogue.relu;
+  float* begin(float* c, int64_t c_row, int64_t m, int64_t n, bool accumulate,
+               const int64_t* rows = nullptr) {
     c_ = c;
     c_row_ = c_row;
     rows_ = rows;
@@ -270,10 +268,17 @@ class Results {
     n_[0] = clamp_lanes(n);
     n_[1] = clamp_lanes(n - 16);
     accumulate_ = accumulate;
+    last_ = false;
     return tiles_;
+  }
+  // These sums are the last ones, for rows of C as they lie.
+  void follow_with(const Epilogue& epilogue) {
+    last_ = true;
+    epilogue_ = epilogue;
   }
   int64_t left() const { return left_; }
   LAMINA_INLINE void steps(int64_t n) {
+    if (last_) return steps_last(n);
     n = simd_min(n, left_);
     left_ -= n;
     const int64_t end = row_ + n;
@@ -284,8 +289,6 @@ class Results {
       if (n_[1] == 16 && past_caches) {
         stream(c, VecF::load(from) * VecF(kScaleOut));
         stream(c + 16, VecF::load(from + 256) * VecF(kScaleOut));
-      } else if (last_) {
-        put_last(from, c);
       } else if (n_[1] == 16) {
         put(from, c, 16);
         put(from + 256, c + 16, 16);
@@ -304,25 +307,30 @@ class Results {
     return accumulate_ ? fma(x, scale, VecF::load(to, n)) : x * scale;
   }
   LAMINA_INLINE void put(const float* from, float* to, int n) const { sum(from, to, n).store(to, n); }
-  // A row with what follows its sums.
-  __attribute__((noinline)) void put_last(const float* from, float* row) const {
+  __attribute__((noinline)) void steps_last(int64_t n) {
+    n = simd_min(n, left_);
+    left_ -= n;
     const Epilogue e = epilogue_;
-    for (int half = 0; half < 2 && n_[half] > 0; ++half, from += 256, row += 16) {
-      const int n = n_[half];
-      VecF y = sum(from, row, n);
-      if (e.bias) y += VecF::load(e.bias + half * 16, n);
-      if (e.relu) y = activate<Activation::relu>(y);
-      if (e.residual) y += VecF::load(e.residual + (row - c_), n);
-      y.store(row, n);
+    for (const int64_t end = row_ + n; row_ < end; ++row_) {
+      const float* from = tiles_ + (row_ & 16) * 32 + (row_ & 15) * 16;
+      for (int64_t half = 0; half < 2 && n_[half] > 0; ++half, from += 256) {
+        const int64_t at = row_ * c_row_ + half * 16;
+        const int lanes = n_[half];
+        VecF y = sum(from, c_ + at, lanes);
+        if (e.bias) y += VecF::load(e.bias + half * 16, lanes);
+        if (e.relu) y = activate<Activation::relu>(y);
+        if (e.residual) y += VecF::load(e.residual + at, lanes);
+        y.store(c_ + at, lanes);
+      }
     }
   }
-  Epilogue epilogue_;
   float* c_;
   const int64_t* rows_;
   int64_t c_row_, row_ = 0, left_ = 0;
   int n_[2];
-  bool accumulate_, last_;
+  bool accumulate_, last_ = false;
   alignas(64) float tiles_[4 * 256];  // [half of m][half of n][16][16]
+  Epilogue epilogue_;
 };
 
 // What runs beside the tiles, after each group of products. Feeder: Splitter, or another class with left(),
