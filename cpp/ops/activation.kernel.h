@@ -64,5 +64,29 @@ void finish(Activation f, const void* bias_, void* c_, int64_t c_row, int64_t m,
       });
 }
 
+// C = f(C + bias) + residual, whose rows are as far apart as C's; null for none. With a residual rows are
+// outside: it comes from further away than C, in the order in which it lies.
+template <class T>
+void finish(Activation f, const void* bias_, const void* residual_, void* c_, int64_t c_row, int64_t m,
+            int64_t n) {
+  using V = Vec<T>;
+  if (!residual_) return finish<T>(f, bias_, c_, c_row, m, n);
+  const T *bias = static_cast<const T*>(bias_), *residual = static_cast<const T*>(residual_);
+  T* c = static_cast<T*>(c_);
+  with_activation(
+      f, [=](auto tag) __attribute__((always_inline)) {
+        const auto add = [=](int64_t at, int64_t j, int left) __attribute__((always_inline)) {
+          const V shift = bias ? V::load(bias + j, left) : V(T(-0.0));
+          const V y = activate<decltype(tag)::value>(V::load(c + at, left) + shift);
+          (y + V::load(residual + at, left)).store(c + at, left);
+        };
+        for (int64_t i = 0; i < m; ++i) {
+          int64_t j = 0;
+          for (; j + V::kLanes <= n; j += V::kLanes) add(i * c_row + j, j, V::kLanes);
+          if (j < n) add(i * c_row + j, j, static_cast<int>(n - j));
+        }
+      });
+}
+
 }  // namespace
 }  // namespace lamina

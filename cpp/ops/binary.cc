@@ -73,7 +73,10 @@ Tensor binary(Binary op, const Tensor& a_in, const Tensor& b_in) {
   if (y.is_symbolic()) return y;
   const Tensor a = a_in.expand(shape), b = b_in.expand(shape);
   const BinaryArgs args{op, dtype, NdLoop<3>::make(shape, {&y, &a, &b})};
-  launch<run_binary>(name, args, {&a, &b}, {&y}, 0, args.loop.hints());
+  Hints hints = args.loop.hints();
+  hints.is_sum =
+      op == Binary::add && is_floating(dtype) && hints.is_unit(0) && hints.is_unit(1) && hints.is_unit(2);
+  launch<run_binary>(name, args, {&a, &b}, {&y}, 0, hints);
   return y;
 }
 

@@ -70,10 +70,12 @@ constexpr int64_t kDirectK =
 // Where A is read in place, C is cut into groups of columns, wide ones two for a thread: a thread packs the
 // columns of B that it multiplies, which then lie in its own core's cache.
 constexpr int64_t kMaxGroups = 4, kMinGroupN = 64, kWideGroupN = 128;
-// K is split where C has fewer than kSplitTiles tiles, into slices of at least kSplitK.
+// K is split where C has fewer than kSplitTiles tiles, into slices of about kSplitK or more: of a weight's
+// gradient a thread then multiplies the rows that it has made. Those of parts, which cost more to share, of
+// as many too, into slices of whole blocks.
 constexpr int64_t kSplitTiles = 16;
 constexpr int64_t kSplitK = 1024;
-constexpr int64_t kPartsTileM = 64, kPartsTileN = 128;
+constexpr int64_t kPartsTileM = 64, kPartsTileN = 128, kPartsUnitK = 128;
 
 // How one product is carried out; a function of its sizes and strides alone.
 struct Plan {
@@ -118,13 +120,14 @@ Plan make_plan(const GemmArgs& g) {
   p.item = itemsize(g.dtype);
 
   p.slices = 1;
+  const bool parts = g.k >= 2 * kSplitK && gemm_splits(g);  // whose tiles may be small
   if (g.k >= 2 * kSplitK) {
-    const bool parts = gemm_splits(g);  // whose tiles may be small
     const int64_t tiles = parts ? 2 * ceil_div(g.m, kPartsTileM) * ceil_div(g.n, kPartsTileN)
                                 : ceil_div(g.m, kTileM) * ceil_div(g.n, kTileN);
-    if (tiles < kSplitTiles) p.slices = std::min(ceil_div(kSplitTiles, tiles), g.k / kSplitK);
+    const int64_t slices = std::max<int64_t>(2, ceil_div(kSplitTiles, tiles));
+    if (tiles < kSplitTiles + parts) p.slices = std::min(slices, g.k / kSplitK);
   }
-  p.slice_k = ceil_div(g.k, p.slices);
+  p.slice_k = p.slices == 1 ? g.k : round_up(ceil_div(g.k, p.slices), parts ? kPartsUnitK : 1);
   p.slices = ceil_div(g.k, p.slice_k);
   p.part_bytes = p.slices > 1 ? align_bytes(g.m * g.n, p.item) : 0;
   const GemmArgs slice = slice_of(g, p.slice_k);
@@ -237,7 +240,7 @@ Range part_of(int64_t t, int64_t parts, int64_t count, int64_t panel) {
 struct Blocks {
   const GemmArgs& g;
   const Plan& p;
-  const void *a, *b, *bias;
+  const void *a, *b, *bias, *residual;
   void* c;
   int64_t c_row, k_begin, k_end;
   bool accumulate, finish;
@@ -271,6 +274,7 @@ struct Blocks {
     tile.c = at(c, (s.ic + i) * c_row + s.jc + j, item);
     tile.c_row = c_row;
     tile.bias = bias ? at(bias, s.jc + j, item) : nullptr;
+    tile.residual = residual ? at(residual, (s.ic + i) * c_row + s.jc + j, item) : nullptr;
     tile.accumulate = accumulate || s.pc > k_begin;
     tile.last = finish && s.pc + s.kc >= k_end;
     tile.activation = g.activation;
@@ -323,9 +327,10 @@ struct Blocks {
 };
 
 // The product over k in [k_begin, k_end), `scratch` of slice_bytes.
-void multiply(const GemmArgs& g, const Plan& p, const void* a, const void* b, const void* bias, void* c,
-              int64_t c_row, int64_t k_begin, int64_t k_end, bool accumulate, bool finish, void* scratch) {
-  if (p.outer) return gemm_outer_run(g, a, b, bias, c);  // k is never sliced
+void multiply(const GemmArgs& g, const Plan& p, const void* a, const void* b, const void* bias,
+              const void* residual, void* c, int64_t c_row, int64_t k_begin, int64_t k_end, bool accumulate,
+              bool finish, void* scratch) {
+  if (p.outer) return gemm_outer_run(g, a, b, bias, residual, c);  // k is never sliced
   if (p.skinny || p.dots || p.few) {
     GemmArgs slice = slice_of(g, k_end - k_begin);
     slice.c_row = c_row;
@@ -334,8 +339,8 @@ void multiply(const GemmArgs& g, const Plan& p, const void* a, const void* b, co
      : p.dots ? gemm_dots_run
               : gemm_rows_run)(slice, at(a, k_begin * g.a_col, p.item), at(b, k_begin * g.b_row, p.item), c,
                                scratch);
-    if (finish && (bias || g.activation != Activation::none)) {
-      p.kernels->finish(g.activation, bias, c, c_row, g.m, g.n);
+    if (finish && (bias || residual || g.activation != Activation::none)) {
+      p.kernels->finish(g.activation, bias, residual, c, c_row, g.m, g.n);
     }
     return;
   }
@@ -346,10 +351,21 @@ void multiply(const GemmArgs& g, const Plan& p, const void* a, const void* b, co
     if (!finish) slice.activation = Activation::none;
     return gemm_split_run(slice, static_cast<const float*>(a) + k_begin * g.a_col,
                           static_cast<const float*>(b) + k_begin * g.b_row, static_cast<const float*>(bias),
-                          static_cast<float*>(c), scratch);
+                          static_cast<float*>(c), scratch, static_cast<const float*>(residual));
   }
-  const Blocks blocks{g,      p,       a,     b,          bias,   c,
-                      c_row,  k_begin, k_end, accumulate, finish, static_cast<char*>(scratch) + p.b_bytes,
+  const Blocks blocks{g,
+                      p,
+                      a,
+                      b,
+                      bias,
+                      residual,
+                      c,
+                      c_row,
+                      k_begin,
+                      k_end,
+                      accumulate,
+                      finish,
+                      static_cast<char*>(scratch) + p.b_bytes,
                       scratch};
   if (!p.pack_a && !p.pack_b) {  // nothing is shared: a thread goes through all of K
     const Block all{0, g.m, 0, g.n, k_begin, k_end - k_begin};
@@ -372,14 +388,16 @@ void multiply(const GemmArgs& g, const Plan& p, const void* a, const void* b, co
   });
 }
 
-// f(bias), or f(C + bias) where C accumulates: what is left to do when there is nothing to multiply.
-void finish_only(const GemmArgs& g, const void* bias, void* c) {
+// f(bias) + residual, or f(C + bias) + residual where C accumulates: what is left to do when there is nothing
+// to multiply.
+void finish_only(const GemmArgs& g, const void* bias, const void* residual, void* c) {
   const GemmTypeKernels& kernels = gemm_kernels_of(g.dtype);
   const size_t item = itemsize(g.dtype);
   for (int64_t i = 0; i < g.m; ++i) {
     char* row = at(c, i * g.c_row, item);
     if (!g.accumulate) std::fill_n(row, g.n * item, char{0});
-    kernels.finish(g.activation, bias, row, g.c_row, 1, g.n);
+    const void* add = residual ? at(residual, i * g.c_row, item) : nullptr;
+    kernels.finish(g.activation, bias, add, row, g.c_row, 1, g.n);
   }
 }
 
@@ -412,7 +430,8 @@ double gemm_cost(const GemmArgs& g) {
   return 30 + cost_of(multiply_adds, gemm_kernels_of(g.dtype));
 }
 
-void gemm_run(const GemmArgs& args, const void* a, const void* b, const void* bias, void* c, void* scratch) {
+void gemm_run(const GemmArgs& args, const void* a, const void* b, const void* bias, void* c, void* scratch,
+              const void* residual) {
   if (args.m == 0 || args.n == 0) return;
   GemmArgs g = with_unit_strides(args);
   const bool planned = !of_tiles(g.dtype) && g.k > 0;
@@ -422,28 +441,48 @@ void gemm_run(const GemmArgs& args, const void* a, const void* b, const void* bi
     if (cost >= 2 * kLoneGrainCost && cost < kMaxLoneCost && follows_closely()) g.worth = kLoneGrainCost;
   }
   if (of_tiles(g.dtype)) return gemm_tiles_run(g, a, b, c, scratch);
-  if (!planned) return finish_only(args, bias, c);
-  if (p.slices == 1) return multiply(g, p, a, b, bias, c, g.c_row, 0, g.k, g.accumulate, true, scratch);
+  if (!planned) return finish_only(args, bias, residual, c);
+  if (p.slices == 1) {
+    return multiply(g, p, a, b, bias, residual, c, g.c_row, 0, g.k, g.accumulate, true, scratch);
+  }
 
   // Each slice of K makes a C of its own; they are added in order of k.
   char* parts = static_cast<char*>(scratch) + p.slices * p.slice_bytes;
   const double slice_cost =
       cost_of(static_cast<double>(g.m * g.n) * static_cast<double>(p.slice_k), *p.kernels);
-  parallel_for(p.slices, g.grain(slice_cost), [&](int64_t begin, int64_t end) {
-    for (int64_t s = begin; s < end; ++s) {
-      multiply(g, p, a, b, nullptr, parts + s * p.part_bytes, g.n, s * p.slice_k,
-               std::min(g.k, (s + 1) * p.slice_k), false, false,
-               static_cast<char*>(scratch) + s * p.slice_bytes);
+  const bool finishes = bias || residual || g.activation != Activation::none;
+  const bool alone = num_threads() == 1 || in_parallel();
+  if (alone && !finishes && !g.accumulate && g.c_row == g.n) {  // each adds the sum of those before
+    const void* sum = nullptr;
+    for (int64_t s = 0; s < p.slices; ++s) {
+      void* to = s + 1 < p.slices ? parts + s % 2 * p.part_bytes : c;
+      multiply(g, p, a, b, nullptr, sum, to, g.n, s * p.slice_k, std::min(g.k, (s + 1) * p.slice_k), false,
+               true, scratch);
+      sum = to;
     }
-  });
-  const bool finishes = bias || g.activation != Activation::none;
+    return;
+  }
+  const auto multiply_slices = [&](int64_t begin, int64_t end) {
+    for (int64_t s = begin; s < end; ++s) {
+      multiply(g, p, a, b, nullptr, nullptr, parts + s * p.part_bytes, g.n, s * p.slice_k,
+               std::min(g.k, (s + 1) * p.slice_k), false, false,
+               static_cast<char*>(scratch) + begin * p.slice_bytes);
+    }
+  };
+  if (alone || p.slices < num_threads()) {  // which share each slice, and its scratch
+    multiply_slices(0, p.slices);
+  } else {
+    parallel_for(p.slices, g.grain(slice_cost), multiply_slices);
+  }
   const int64_t stride = static_cast<int64_t>(p.part_bytes / p.item);
   parallel_for(g.m, g.grain(0.2 * static_cast<double>(g.n * p.slices)), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       char* row = at(c, i * g.c_row, p.item);
       p.kernels->combine(at(static_cast<const void*>(parts), i * g.n, p.item), stride, p.slices, row, g.n,
                          g.accumulate);
-      if (finishes) p.kernels->finish(g.activation, bias, row, g.c_row, 1, g.n);
+      if (!finishes) continue;
+      const void* add = residual ? at(residual, i * g.c_row, p.item) : nullptr;
+      p.kernels->finish(g.activation, bias, add, row, g.c_row, 1, g.n);
     }
   });
 }

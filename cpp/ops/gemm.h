@@ -1,5 +1,5 @@
-// C = f(A B + bias), or C += A B: A [M, K], B [K, N] with any strides, C [M, N] with contiguous rows, bias
-// [N], float32 and float64.
+// C = f(A B + bias) + residual, or C += A B: A [M, K], B [K, N] with any strides, C [M, N] with contiguous
+// rows, bias [N], residual [M, N] with rows as far apart as C's, float32 and float64.
 //
 // The five loops of BLIS around a micro-kernel that keeps a tile of C in registers (Goto & van de Geijn 2008,
 // Van Zee & van de Geijn 2015). An element of C is a chain of fma over k inside one block of K, the blocks
@@ -40,7 +40,7 @@ struct GemmArgs {
   int64_t a_row = 0, a_col = 0;  // A(i, k) at a[i * a_row + k * a_col]
   int64_t b_row = 0, b_col = 0;  // B(k, j) at b[k * b_row + j * b_col]
   int64_t c_row = 0;             // C(i, j) at c[i * c_row + j]
-  bool accumulate = false;       // C += A B; then bias and activation see the sum
+  bool accumulate = false;       // C += A B; then bias, activation and residual see the sum
   Activation activation = Activation::none;
   bool cold = false;          // B comes from memory however small it is: a single row asks for it ahead
   double worth = kGrainCost;  // of a loop for a second thread, set by gemm_run
@@ -70,8 +70,10 @@ inline double gemm_flops(const GemmArgs& args) {
 // sizes.
 size_t gemm_scratch_bytes(const GemmArgs& args);
 
-// bias: n elements, or null. C overlaps none of the others. K = 0 gives f(bias).
-void gemm_run(const GemmArgs& args, const void* a, const void* b, const void* bias, void* c, void* scratch);
+// bias, residual: null for none. C overlaps none of the others. K = 0 gives f(bias) + residual. The residual
+// is added to what would be stored without it: the bits of a product and a sum.
+void gemm_run(const GemmArgs& args, const void* a, const void* b, const void* bias, void* c, void* scratch,
+              const void* residual = nullptr);
 
 // Rough nanoseconds on one thread, for parallel_for grains.
 double gemm_cost(const GemmArgs& args);
@@ -82,7 +84,7 @@ double gemm_cost(const GemmArgs& args);
 //   packed A: panel p at a + p * a_panel, element (i, k) at [k * rows + i]
 //   packed B: panel p at b + p * b_panel, element (k, j) at [k * cols + j], zeros up to a whole vector
 struct GemmBlock {
-  const void *a, *b, *bias;
+  const void *a, *b, *bias, *residual;
   void* c;
   int64_t m, n, k;
   int64_t a_panel, a_row, a_col;  // a_row or a_col is 1
@@ -90,7 +92,7 @@ struct GemmBlock {
   int64_t c_row;
   int32_t rows, cols;
   bool accumulate;  // add to C instead of overwriting it
-  bool last;        // apply bias (unless null) and activation
+  bool last;        // apply bias (unless null), activation and residual (unless null)
   Activation activation;
 };
 
@@ -120,8 +122,9 @@ struct GemmTypeKernels {
   void (*grad)(Activation f, const void* dy, const void* y, void* g, void* sums, int64_t m, int64_t n);
   // y[i] = sum over b < blocks of parts[b * stride + i], i < n, in order of b; added to y where accumulate.
   void (*combine)(const void* parts, int64_t stride, int64_t blocks, void* y, int64_t n, bool accumulate);
-  // c = f(c + bias) on m rows.
-  void (*finish)(Activation f, const void* bias, void* c, int64_t c_row, int64_t m, int64_t n);
+  // c = f(c + bias) + residual on m rows.
+  void (*finish)(Activation f, const void* bias, const void* residual, void* c, int64_t c_row, int64_t m,
+                 int64_t n);
 };
 
 struct GemmKernels {

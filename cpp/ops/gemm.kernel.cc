@@ -137,7 +137,8 @@ void multiply(const GemmBlock& g) {
           *bias = static_cast<const T*>(g.bias);
   T* c = static_cast<T*>(g.c);
   const bool unit_row = g.a_row == 1;
-  const bool finishes = g.last && (bias || g.activation != Activation::none);
+  const T* residual = static_cast<const T*>(g.residual);
+  const bool finishes = g.last && (bias || residual || g.activation != Activation::none);
   for (int64_t j = 0; j < g.n; j += g.cols, b += g.b_panel) {
     const int64_t n = simd_min<int64_t>(g.cols, g.n - j);
     const int vectors = static_cast<int>((n + kLanes - 1) / kLanes);
@@ -149,7 +150,9 @@ void multiply(const GemmBlock& g) {
       fn[m - 1]({panel, b, c + i * g.c_row + j, unit_row ? g.a_col : g.a_row, g.b_row, g.c_row, g.k, tail,
                  g.accumulate});
     }
-    if (finishes) finish<T>(g.activation, bias ? bias + j : nullptr, c + j, g.c_row, g.m, n);
+    if (!finishes) continue;
+    finish<T>(g.activation, bias ? bias + j : nullptr, residual ? residual + j : nullptr, c + j, g.c_row, g.m,
+              n);
   }
 }
 

@@ -15,7 +15,7 @@ struct GemmArgs;
 // True if this product is better made of dot products; strides of axes of one element are 1.
 bool gemm_is_dots(const GemmArgs& args);
 
-// As gemm_scratch_bytes, gemm_cost and gemm_run, where gemm_is_dots; without bias and activation. k > 0.
+// As gemm_scratch_bytes, gemm_cost and gemm_run, where gemm_is_dots; without what follows the product. k > 0.
 size_t gemm_dots_scratch_bytes(const GemmArgs& args);
 double gemm_dots_cost(const GemmArgs& args);
 void gemm_dots_run(const GemmArgs& args, const void* a, const void* b, void* c, void* scratch);

@@ -37,8 +37,9 @@ double gemm_outer_cost(const GemmArgs& g) {
   return cost_of_element(g) * static_cast<double>(g.m) * static_cast<double>(g.n);
 }
 
-void gemm_outer_run(const GemmArgs& g, const void* a, const void* b, const void* bias, void* c) {
-  const bool finishes = bias || g.activation != Activation::none;
+void gemm_outer_run(const GemmArgs& g, const void* a, const void* b, const void* bias, const void* residual,
+                    void* c) {
+  const bool finishes = bias || residual || g.activation != Activation::none;
   const bool past_caches = !finishes && !g.accumulate && g.m * g.n >= kPastCaches && on_line(c) &&
                            g.c_row * static_cast<int64_t>(sizeof(float)) % 64 == 0;
   const int64_t unit = std::clamp(round_up(kUnit / g.n, 8), int64_t{8}, int64_t{256});
@@ -50,7 +51,9 @@ void gemm_outer_run(const GemmArgs& g, const void* a, const void* b, const void*
                    gemm_outer_kernels().multiply({static_cast<const float*>(a) + i * g.a_row,
                                                   static_cast<const float*>(b), to, rows, g.n, g.k, g.a_row,
                                                   g.a_col, g.b_row, g.c_row, g.accumulate, past_caches});
-                   if (finishes) gemm_kernels_of(g.dtype).finish(g.activation, bias, to, g.c_row, rows, g.n);
+                   if (!finishes) continue;
+                   const float* add = residual ? static_cast<const float*>(residual) + i * g.c_row : nullptr;
+                   gemm_kernels_of(g.dtype).finish(g.activation, bias, add, to, g.c_row, rows, g.n);
                  }
                });
 }

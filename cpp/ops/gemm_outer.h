@@ -18,7 +18,8 @@ bool gemm_is_outer(const GemmArgs& args);
 
 // As gemm_cost and gemm_run, where gemm_is_outer; needs no scratch. k > 0.
 double gemm_outer_cost(const GemmArgs& args);
-void gemm_outer_run(const GemmArgs& args, const void* a, const void* b, const void* bias, void* c);
+void gemm_outer_run(const GemmArgs& args, const void* a, const void* b, const void* bias,
+                    const void* residual, void* c);
 
 // A(i, k) at a[i * a_row + k * a_col], one of them 1.
 struct GemmOuter {

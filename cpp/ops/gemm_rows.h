@@ -16,7 +16,7 @@ struct GemmArgs;
 // True if this product is better made here; strides of axes of one element are 1.
 bool gemm_is_rows(const GemmArgs& args);
 
-// As gemm_scratch_bytes, gemm_cost and gemm_run, where gemm_is_rows; without bias and activation. k > 0.
+// As gemm_scratch_bytes, gemm_cost and gemm_run, where gemm_is_rows; without what follows the product. k > 0.
 size_t gemm_rows_scratch_bytes(const GemmArgs& args);
 double gemm_rows_cost(const GemmArgs& args);
 void gemm_rows_run(const GemmArgs& args, const void* a, const void* b, void* c, void* scratch);

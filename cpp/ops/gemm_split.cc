@@ -75,9 +75,9 @@ struct Cut {
     if (g.m <= kTileM) stretch_k = std::min(g.k, kShortStretchK);
     tile_m = std::min(kTileM, round_up(g.m, kSplitPanel));
     tile_n = std::min(kTileN, round_up(block_n, kSplitPanel));
-    const int64_t threads = num_threads();
+    const int64_t threads = in_parallel() ? 1 : num_threads();
     const int64_t share = round_up(ceil_div(block_n, std::min(threads, kColumnTiles)), kSplitPanel);
-    tile_n = std::min(tile_n, std::max(share, kMinTileN));
+    if (g.m < threads * kTileM) tile_n = std::min(tile_n, std::max(share, kMinTileN));
     const int64_t min_tiles = threads > 1 && g.m > kTileM ? kThreadTiles * threads : threads;
     const auto too_few = [&] { return ceil_div(g.m, tile_m) * ceil_div(block_n, tile_n) < min_tiles; };
     while (tile_m > kSplitPanel && too_few()) tile_m = round_up(tile_m / 2, kSplitPanel);
@@ -89,18 +89,18 @@ struct Cut {
 
 // Lines written past the caches need not be read first: where C is written once, in one block of K, and
 // larger than what L2 and L3 keep for the next reader.
-bool writes_past_caches(const GemmArgs& g, const float* bias, const float* c) {
+bool writes_past_caches(const GemmArgs& g, bool finishes, const float* c) {
   constexpr int64_t kBytes = 16 << 20, kLine = 64;
   constexpr auto kItem = static_cast<int64_t>(sizeof(float));
-  return g.k <= gemm_split_kernels()->block_k && !g.accumulate && !bias && g.activation == Activation::none &&
-         g.m * g.n * kItem >= kBytes && g.c_row * kItem % kLine == 0 &&
-         reinterpret_cast<uintptr_t>(c) % kLine == 0;
+  return g.k <= gemm_split_kernels()->block_k && !g.accumulate && !finishes && g.m * g.n * kItem >= kBytes &&
+         g.c_row * kItem % kLine == 0 && reinterpret_cast<uintptr_t>(c) % kLine == 0;
 }
 
 GemmSplitBlock block_of(const GemmArgs& g, const float* a, const float* b, const float* bias, float* c) {
   return {.a = a,
           .b = b,
           .bias = bias,
+          .residual = nullptr,
           .packed_b = nullptr,
           .fits_b = nullptr,
           .first_panel = 0,
@@ -181,10 +181,11 @@ size_t gemm_split_scratch_bytes(const GemmArgs& g) {
 double gemm_split_cost(const GemmArgs& g) { return cost_of(g, g.m, g.n); }
 
 void gemm_split_run(const GemmArgs& g, const float* a, const float* b, const float* bias, float* c,
-                    void* scratch) {
+                    void* scratch, const float* residual) {
   const Cut cut(g);
   const GemmSplitKernels& kernels = *gemm_split_kernels();
-  const bool past_caches = writes_past_caches(g, bias, c);
+  const bool finishes = bias || residual || g.activation != Activation::none;
+  const bool past_caches = writes_past_caches(g, finishes, c);
   uint16_t* packed = static_cast<uint16_t*>(scratch);
   bool* fits = reinterpret_cast<bool*>(static_cast<char*>(scratch) + cut.packed_bytes);
   const int64_t tiles_m = ceil_div(g.m, cut.tile_m);
@@ -205,6 +206,7 @@ void gemm_split_run(const GemmArgs& g, const float* a, const float* b, const flo
                                           bias ? bias + jc + j : nullptr, c + i * g.c_row + jc + j);
           block.m = std::min(cut.tile_m, g.m - i);
           block.n = std::min(cut.tile_n, nc - j);
+          if (residual) block.residual = residual + i * g.c_row + jc + j;
           block.packed_b = packed;
           block.first_panel = j / kSplitPanel;
           block.panels = stretch.panels();

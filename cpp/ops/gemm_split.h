@@ -37,7 +37,7 @@ bool gemm_splits(const GemmArgs& args);
 size_t gemm_split_scratch_bytes(const GemmArgs& args);
 double gemm_split_cost(const GemmArgs& args);
 void gemm_split_run(const GemmArgs& args, const float* a, const float* b, const float* bias, float* c,
-                    void* scratch);
+                    void* scratch, const float* residual = nullptr);
 
 // Products with one B, split once (its bytes: gemm_split_packed_bytes). m of `args` is that of a product;
 // gemm_split_prepacks: whether products of so many rows gain from it, where gemm_splits may say no.
@@ -70,7 +70,7 @@ struct GemmSplitPack {
 
 // C[m, n] (+)= A[m, k] B[k, n] for one thread.
 struct GemmSplitBlock {
-  const float *a, *b, *bias;
+  const float *a, *b, *bias, *residual;
   const uint16_t*
       packed_b;  // blocks of K of block_k, each `panels` panels; the block's columns begin with first_panel
   const bool* fits_b;  // [block of K][panels]: as pack_b returned

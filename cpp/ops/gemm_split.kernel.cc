@@ -1,15 +1,16 @@
 // M N K as in gemm.h, P parts as in gemm_split.h.
 #include "ops/gemm_split.h"
 
-#include "ops/activation.kernel.h"
 #include "ops/gemm_split.kernel.h"
 
 namespace lamina {
 namespace {
 
-void finish_rows(const GemmSplitBlock& g, int64_t i, int64_t j, int64_t m, int64_t n) {
-  if (!g.last || (!g.bias && g.activation == Activation::none)) return;
-  finish<float>(g.activation, g.bias ? g.bias + j : nullptr, g.c + i * g.c_row + j, g.c_row, m, n);
+// What follows the sums of C.
+void finish_block(const GemmSplitBlock& g, int64_t i, int64_t j, int64_t m, int64_t n) {
+  const int64_t at = i * g.c_row + j;
+  finish<float>(g.activation, g.bias ? g.bias + j : nullptr, g.residual ? g.residual + at : nullptr, g.c + at,
+                g.c_row, m, n);
 }
 
 constexpr int64_t kElementsInL2 = 1 << 19;  // of B, split
@@ -22,6 +23,9 @@ void multiply(const GemmSplitBlock& g) {
   Side<Splitter<P>> side;
   side.results.past_caches = g.past_caches;
   const int64_t panels_n = ceil_div(g.n, kPanel);
+  // It is done as they leave the tiles, but for functions that take long.
+  const bool finishes = g.last && (g.bias || g.residual || g.activation != Activation::none);
+  const bool in_tiles = g.activation == Activation::none || g.activation == Activation::relu;
   const bool in_l2 = g.panels * split_panel_size(P, g.k) <= kElementsInL2;
   const auto begin_a = [&](int64_t pc, int64_t i, int turn) {
     const float* after =
@@ -35,7 +39,7 @@ void multiply(const GemmSplitBlock& g) {
   for (int64_t pc = 0, block = 0; pc < g.k; pc += kBlockK, ++block) {
     const int64_t kc = simd_min(kBlockK, g.k - pc), units = ceil_div(kc, kUnit);
     const int64_t groups = units * runs_of(P);
-    const bool add = g.accumulate || pc > 0;
+    const bool add = g.accumulate || pc > 0, last = pc + kBlockK >= g.k;
     const uint16_t* b =
         g.packed_b + g.panels * split_panel_size(P, pc) + g.first_panel * split_panel_size(P, kc);
     const bool* fits_b = g.fits_b + block * g.panels + g.first_panel;
@@ -66,16 +70,22 @@ void multiply(const GemmSplitBlock& g) {
           }
           side.results.finish();
           store_c(side.results.begin(c, g.c_row, m, n, add));
+          if (last && finishes && in_tiles) {
+            side.results.follow_with({g.bias ? g.bias + j : nullptr,
+                                      g.residual ? g.residual + i * g.c_row + j : nullptr,
+                                      g.activation == Activation::relu});
+          }
         } else {
           side.results.finish();
           fma_tile(g.a + i * g.a_row + pc * g.a_col, g.a_row, g.a_col, g.b + pc * g.b_row + j * g.b_col,
                    g.b_row, g.b_col, c, g.c_row, m, n, kc, add);
+          if (last && finishes && in_tiles) finish_block(g, i, j, m, n);
         }
       }
       side.next.finish();
-      if (pc + kBlockK >= g.k) {
+      if (last && finishes && !in_tiles) {
         side.results.finish();
-        finish_rows(g, i, 0, m, g.n);
+        finish_block(g, i, 0, m, g.n);
       }
     }
   }

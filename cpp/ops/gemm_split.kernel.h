@@ -6,6 +6,7 @@
 // every few of them (`Side`): storing the C tile before, preparing the panel that comes next.
 #pragma once
 
+#include "ops/activation.kernel.h"
 #include "ops/gemm_split.h"
 #include "simd/stream.h"
 #include "simd/tiles.h"
@@ -244,6 +245,12 @@ class Splitter {
   alignas(64) float square_[2][256];
 };
 
+// What follows the sums of a tile of C.
+struct Epilogue {
+  const float *bias = nullptr, *residual = nullptr;  // the residual's rows lie as far apart as C's
+  bool relu = false;
+};
+
 // A finished tile of C on its way from the tile registers to memory, a row at a time.
 class Results {
  public:
@@ -261,10 +268,17 @@ class Results {
     n_[0] = clamp_lanes(n);
     n_[1] = clamp_lanes(n - 16);
     accumulate_ = accumulate;
+    last_ = false;
     return tiles_;
+  }
+  // These sums are the last ones, for rows of C as they lie.
+  void follow_with(const Epilogue& epilogue) {
+    last_ = true;
+    epilogue_ = epilogue;
   }
   int64_t left() const { return left_; }
   LAMINA_INLINE void steps(int64_t n) {
+    if (last_) return steps_last(n);
     n = simd_min(n, left_);
     left_ -= n;
     const int64_t end = row_ + n;
@@ -288,16 +302,35 @@ class Results {
   void finish() { steps(left_); }
 
  private:
-  LAMINA_INLINE void put(const float* from, float* to, int n) const {
+  LAMINA_INLINE VecF sum(const float* from, const float* to, int n) const {
     const VecF x = VecF::load(from), scale(kScaleOut);
-    (accumulate_ ? fma(x, scale, VecF::load(to, n)) : x * scale).store(to, n);
+    return accumulate_ ? fma(x, scale, VecF::load(to, n)) : x * scale;
+  }
+  LAMINA_INLINE void put(const float* from, float* to, int n) const { sum(from, to, n).store(to, n); }
+  __attribute__((noinline)) void steps_last(int64_t n) {
+    n = simd_min(n, left_);
+    left_ -= n;
+    const Epilogue e = epilogue_;
+    for (const int64_t end = row_ + n; row_ < end; ++row_) {
+      const float* from = tiles_ + (row_ & 16) * 32 + (row_ & 15) * 16;
+      for (int64_t half = 0; half < 2 && n_[half] > 0; ++half, from += 256) {
+        const int64_t at = row_ * c_row_ + half * 16;
+        const int lanes = n_[half];
+        VecF y = sum(from, c_ + at, lanes);
+        if (e.bias) y += VecF::load(e.bias + half * 16, lanes);
+        if (e.relu) y = activate<Activation::relu>(y);
+        if (e.residual) y += VecF::load(e.residual + at, lanes);
+        y.store(c_ + at, lanes);
+      }
+    }
   }
   float* c_;
   const int64_t* rows_;
   int64_t c_row_, row_ = 0, left_ = 0;
   int n_[2];
-  bool accumulate_;
+  bool accumulate_, last_ = false;
   alignas(64) float tiles_[4 * 256];  // [half of m][half of n][16][16]
+  Epilogue epilogue_;
 };
 
 // What runs beside the tiles, after each group of products. Feeder: Splitter, or another class with left(),

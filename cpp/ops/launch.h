@@ -48,6 +48,10 @@ struct Hints {
   // Floating-point operations as papers count them: a fused multiply-add is two, an elementary function one,
   // copies and draws none. Below 0: one for each element written.
   double flops = -1;
+  bool is_sum = false;  // y = a + b of floats, item by item, all three as they lie
+  // Unless null: changes the argument block so that the launch adds r to what it would write first, with the
+  // bits of a sum of the two. r lies as that does, and is read after all other reads.
+  void (*add_residual)(void* args) = nullptr;
 
   bool is_unit(size_t operand) const { return operand < 64 && (unit >> operand & 1); }
 };

@@ -29,6 +29,7 @@ struct LayerNormArgs {
   bool rms, scales, shifts;  // gamma, beta are there
   int64_t M, N;
   double epsilon;
+  bool residual = false;  // of the gradient
   int64_t block() const {
     return std::clamp(kBlockValues / std::max<int64_t>(N, 1), kLeastRows, kBlockRows) / kLeastRows *
            kLeastRows;
@@ -71,28 +72,33 @@ void add_blocks(const LayerNormArgs& a, const T* partial, int64_t stride, T* out
   });
 }
 
-// Reads dy, x, gamma, mean, rstd; writes dx, dgamma, dbeta. Scratch: per block, its sums for dgamma and
-// dbeta.
+// Reads dy, x, gamma, mean, rstd, residual; writes dx, dgamma, dbeta. Scratch: per block, its sums for dgamma
+// and dbeta.
 template <class T>
 Status run_grad(const LayerNormArgs& a, Buffers b) {
   const int64_t vectors = a.scales + a.shifts, stride = vectors * a.N, block = a.block();
   T* partial = static_cast<T*>(b.scratch);
-  parallel_for(
-      a.blocks(), grain_for(4 * kCost * static_cast<double>(a.N * block)), [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) {
-          const int64_t row = i * block, at = row * a.N;
-          T* sums = partial + i * stride;
-          if (vectors) std::memset(sums, 0, static_cast<size_t>(stride) * sizeof(T));
-          table<T>(a.rms).grad(b.at<T>(0) + at, b.at<T>(1) + at, a.scales ? b.at<T>(2) : nullptr,
-                               a.rms ? nullptr : b.at<T>(3) + row, b.at<T>(4) + row,
-                               std::min(block, a.M - row), a.N, b.at<T>(5) + at, a.scales ? sums : nullptr,
-                               a.shifts ? sums + (vectors - 1) * a.N : nullptr);
-        }
-      });
-  if (a.scales) add_blocks(a, partial, stride, b.at<T>(6));
-  if (a.shifts) add_blocks(a, partial + (vectors - 1) * a.N, stride, b.at<T>(7));
+  const T* residual = a.residual ? b.at<T>(5) : nullptr;
+  const int dx = 5 + a.residual;
+  parallel_for(a.blocks(), grain_for(4 * kCost * static_cast<double>(a.N * block)),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t i = begin; i < end; ++i) {
+                   const int64_t row = i * block, at = row * a.N;
+                   T* sums = partial + i * stride;
+                   if (vectors) std::memset(sums, 0, static_cast<size_t>(stride) * sizeof(T));
+                   table<T>(a.rms).grad(b.at<T>(0) + at, b.at<T>(1) + at, a.scales ? b.at<T>(2) : nullptr,
+                                        a.rms ? nullptr : b.at<T>(3) + row, b.at<T>(4) + row,
+                                        residual ? residual + at : nullptr, std::min(block, a.M - row), a.N,
+                                        b.at<T>(dx) + at, a.scales ? sums : nullptr,
+                                        a.shifts ? sums + (vectors - 1) * a.N : nullptr);
+                 }
+               });
+  if (a.scales) add_blocks(a, partial, stride, b.at<T>(dx + 1));
+  if (a.shifts) add_blocks(a, partial + (vectors - 1) * a.N, stride, b.at<T>(dx + 2));
   return {};
 }
+
+void add_residual_to_grad(void* args) { static_cast<LayerNormArgs*>(args)->residual = true; }
 
 Dims sorted_axes(const char* op, const Dims& axes, int rank) {
   check(axes.rank() > 0, op, "needs at least one axis. Received: axis=().");
@@ -187,8 +193,9 @@ std::tuple<Tensor, Tensor, Tensor> layer_norm_grad(const Tensor& dy_in, const Te
         static_cast<size_t>(num_elements({a.blocks(), a.scales + a.shifts, a.N})) * itemsize(a.dtype);
     by_type(a.dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
-      launch<run_grad<T>>(op, a, {&dy, &x, &g, &mean, &rstd}, {&dx, &dgamma, &dbeta}, scratch,
-                          {.flops = kGradFlops * static_cast<double>(x.size())});
+      launch<run_grad<T>>(
+          op, a, {&dy, &x, &g, &mean, &rstd}, {&dx, &dgamma, &dbeta}, scratch,
+          {.flops = kGradFlops * static_cast<double>(x.size()), .add_residual = add_residual_to_grad});
     });
   }
   return {from_rows(dx, axes), dgamma, dbeta};

@@ -26,9 +26,9 @@ struct LayerNormKernels {
   struct Table {
     void (*forward)(const void* x, const void* gamma, const void* beta, int64_t rows, int64_t N,
                     double epsilon, void* y, void* mean, void* rstd);
-    // Adds to dgamma and dbeta, N values each.
+    // Adds to dgamma and dbeta, N values each, and `residual` to dx unless it is null.
     void (*grad)(const void* dy, const void* x, const void* gamma, const void* mean, const void* rstd,
-                 int64_t rows, int64_t N, void* dx, void* dgamma, void* dbeta);
+                 const void* residual, int64_t rows, int64_t N, void* dx, void* dgamma, void* dbeta);
   };
   Table f32[2], f64[2];  // [RMS], whose kernels do not touch the mean
 };

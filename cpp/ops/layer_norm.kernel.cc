@@ -83,7 +83,7 @@ void forward(const void* x_, const void* gamma_, const void* beta_, int64_t rows
 
 template <class T, bool kRms, int R>
 LAMINA_INLINE void grad_rows(const T* dy, const T* x, const T* gamma, const T* mean_in, const T* rstd_in,
-                             int64_t N, T* dx, T* dgamma, T* dbeta) {
+                             const T* residual, int64_t N, T* dx, T* dgamma, T* dbeta) {
   using V = Vec<T>;
   constexpr int kSums = kRms ? R : 2 * R;  // of g (x - mean), then of g
   V mean[R];
@@ -119,8 +119,8 @@ LAMINA_INLINE void grad_rows(const T* dy, const T* x, const T* gamma, const T* m
           const V centred = kRms ? v : v - mean[r];
           sum_dy += d;
           sum_dy_xhat = fma(d, centred * rstd[r], sum_dy_xhat);
-          const V g = d * scale * rstd[r];
-          fnma(centred, k[r], kRms ? g : g - b[r]).store(dx + r * N + c, n);
+          const V g = d * scale * rstd[r], of_x = fnma(centred, k[r], kRms ? g : g - b[r]);
+          (residual ? of_x + V::load(residual + r * N + c, n) : of_x).store(dx + r * N + c, n);
         }
         if (dgamma) sum_dy_xhat.store(dgamma + c, n);
         if (dbeta) sum_dy.store(dbeta + c, n);
@@ -129,20 +129,22 @@ LAMINA_INLINE void grad_rows(const T* dy, const T* x, const T* gamma, const T* m
 
 template <class T, bool kRms>
 void grad(const void* dy_, const void* x_, const void* gamma_, const void* mean_, const void* rstd_,
-          int64_t rows, int64_t N, void* dx_, void* dgamma_, void* dbeta_) {
+          const void* residual_, int64_t rows, int64_t N, void* dx_, void* dgamma_, void* dbeta_) {
   const T *dy = static_cast<const T*>(dy_), *x = static_cast<const T*>(x_),
           *gamma = static_cast<const T*>(gamma_), *mean = static_cast<const T*>(mean_),
-          *rstd = static_cast<const T*>(rstd_);
+          *rstd = static_cast<const T*>(rstd_), *residual = static_cast<const T*>(residual_);
+  const auto residual_at = [=](int64_t r) { return residual ? residual + r * N : nullptr; };
   T *dx = static_cast<T*>(dx_), *dgamma = static_cast<T*>(dgamma_), *dbeta = static_cast<T*>(dbeta_);
   int64_t r = 0;
   if (2 * kTogether * N * static_cast<int64_t>(sizeof(T)) <= kCached) {
     for (; r + kTogether <= rows; r += kTogether) {
-      grad_rows<T, kRms, kTogether>(dy + r * N, x + r * N, gamma, mean + r, rstd + r, N, dx + r * N, dgamma,
-                                    dbeta);
+      grad_rows<T, kRms, kTogether>(dy + r * N, x + r * N, gamma, mean + r, rstd + r, residual_at(r), N,
+                                    dx + r * N, dgamma, dbeta);
     }
   }
   for (; r < rows; ++r) {
-    grad_rows<T, kRms, 1>(dy + r * N, x + r * N, gamma, mean + r, rstd + r, N, dx + r * N, dgamma, dbeta);
+    grad_rows<T, kRms, 1>(dy + r * N, x + r * N, gamma, mean + r, rstd + r, residual_at(r), N, dx + r * N,
+                          dgamma, dbeta);
   }
 }
 

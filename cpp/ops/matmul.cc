@@ -110,16 +110,20 @@ Status run_integer_matmul(const MatmulArgs& args, Buffers buffers) {
   return {};
 }
 
+// Reads x, w, bias, residual.
 struct DenseArgs {
   GemmArgs gemm;
-  bool bias;
+  bool bias, residual;
 };
 
 Status run_dense(const DenseArgs& args, Buffers b) {
-  gemm_run(args.gemm, b.at<void>(0), b.at<void>(1), args.bias ? b.at<void>(2) : nullptr,
-           b.at<void>(args.bias ? 3 : 2), b.scratch);
+  const int residual = 2 + args.bias, y = residual + args.residual;
+  gemm_run(args.gemm, b.at<void>(0), b.at<void>(1), args.bias ? b.at<void>(2) : nullptr, b.at<void>(y),
+           b.scratch, args.residual ? b.at<void>(residual) : nullptr);
   return {};
 }
+
+void add_residual_to_dense(void* args) { static_cast<DenseArgs*>(args)->residual = true; }
 
 // Rows per partial sum of db: a constant, so that the bits depend on the sizes alone.
 constexpr int64_t kSumRows = 64;
@@ -236,9 +240,10 @@ GemmArgs gemm_args(const Tensor& a, const Tensor& b) {
 }
 
 void launch_product(const Tensor& a, const Tensor& b, const Tensor& y) {
-  const DenseArgs args{gemm_args(a, b), false};
-  launch<run_dense>("matmul", args, {&a, &b}, {&y}, gemm_scratch_bytes(args.gemm),
-                    {.flops = gemm_flops(args.gemm)});
+  const DenseArgs args{gemm_args(a, b), false, false};
+  Hints hints{.flops = gemm_flops(args.gemm)};
+  if (!gemm_has_tiles(a.dtype())) hints.add_residual = add_residual_to_dense;
+  launch<run_dense>("matmul", args, {&a, &b}, {&y}, gemm_scratch_bytes(args.gemm), hints);
 }
 
 }  // namespace
@@ -314,12 +319,13 @@ Tensor dense(const Tensor& x, const Tensor& w, const Tensor* bias, Activation ac
   Tensor y = bias ? Tensor::like(shape, dtype, x, w, *bias) : Tensor::like(shape, dtype, x, w);
   if (y.is_symbolic()) return y;
   const Tensor a = x.rank() == 1 ? x.view(x.offset(), {1, x.dim(0)}, {0, x.strides()[0]}) : flatten_rows(x);
-  DenseArgs args{gemm_args(a, w), bias != nullptr};
+  DenseArgs args{gemm_args(a, w), bias != nullptr, false};
   args.gemm.activation = activation;
   const size_t scratch = gemm_scratch_bytes(args.gemm);
   // The bias and the activation are one operation for each output.
   const int epilogue = (bias != nullptr) + (activation != Activation::none);
-  const Hints hints{.flops = gemm_flops(args.gemm) + static_cast<double>(epilogue * y.size())};
+  const Hints hints{.flops = gemm_flops(args.gemm) + static_cast<double>(epilogue * y.size()),
+                    .add_residual = add_residual_to_dense};
   if (bias) {
     const Tensor b = contiguous(*bias);
     launch<run_dense>("dense", args, {&a, &w, &b}, {&y}, scratch, hints);

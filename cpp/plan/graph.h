@@ -64,6 +64,10 @@ void fold_constants(Graph& graph);
 // Drops launches whose results nobody reads.
 void drop_dead_launches(Graph& graph);
 
+// Makes a sum a part of the launch that writes one of its operands, where nobody else reads that and the
+// other one is there by then: y = x w + b and z = y + x become one launch.
+void fuse_sums(Graph& graph);
+
 // Moves launches that write nothing but state behind all that neither reads nor writes it again, order kept:
 // a replay that stops before the first of them has changed nothing.
 void defer_state_writes(Graph& graph);

@@ -171,6 +171,7 @@ std::unique_ptr<Plan> Recording::close(const std::vector<Tensor>& outputs, std::
   lock.unlock();
   fold_constants(graph);
   drop_dead_launches(graph);
+  fuse_sums(graph);
   defer_state_writes(graph);
   return std::make_unique<Plan>(std::move(graph), std::move(inputs), std::move(results), std::move(arena));
 }

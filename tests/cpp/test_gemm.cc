@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/parallel.h"
+#include "ops/binary.h"
 #include "ops/gemm.h"
 #include "ops/layout.h"
 #include "ops/matmul.h"
@@ -132,18 +133,20 @@ TEST_P(Gemm, MatchesNaive) {
 }
 
 TEST_P(Gemm, SameBitsForAnyThreadCount) {
-  for (const Size& s :
-       {Size{300, 520, 270}, Size{130, 140, 2500}, Size{25, 6, 40000}, Size{5, 1000, 700}, Size{3, 3000, 300},
-        Size{3000, 5, 300}, Size{14, 1100, 500}, Size{40, 700, 500}, Size{1103, 1025, 3}}) {
+  for (const Size& s : {Size{300, 520, 270}, Size{130, 140, 2500}, Size{25, 6, 40000}, Size{5, 1000, 700},
+                        Size{3, 3000, 300}, Size{3000, 5, 300}, Size{14, 1100, 500}, Size{40, 700, 500},
+                        Size{1103, 1025, 3}, Size{256, 256, 2048}, Size{100, 70, 4700}}) {
     const bool dots = s.k == 300;  // both operands along k
     const Tensor a = stored(s.m, s.k, !dots, GetParam(), 1), b = stored(s.k, s.n, dots, GetParam(), 2);
     const Tensor bias = filled({s.n}, GetParam(), 3);
     set_num_threads(1);
-    const Tensor one = dense(a, b, &bias, Activation::tanh);
+    const Tensor one = dense(a, b, &bias, Activation::tanh), product = matmul(a, b);
     for (int threads = 2; threads <= 4; ++threads) {
       set_num_threads(threads);
       const Tensor y = dense(a, b, &bias, Activation::tanh);
       EXPECT_EQ(std::memcmp(y.data(), one.data(), one.storage()->bytes), 0) << threads << " threads";
+      const Tensor z = matmul(a, b);
+      EXPECT_EQ(std::memcmp(z.data(), product.data(), product.storage()->bytes), 0) << threads << " threads";
     }
   }
 }
@@ -166,6 +169,37 @@ TEST_P(Gemm, AccumulatesIntoC) {
   for (int64_t i = 0; i < 37; ++i) {
     for (int64_t j = 0; j < 21; ++j) EXPECT_EQ(at(y, i, j), 2 * at(once, i, j));
   }
+}
+
+// Bit for bit the sum of what the product gives without it and the residual.
+TEST_P(Gemm, AddsAResidual) {
+  const int threads = num_threads();
+  for (const Size& s : kSizes) {
+    for (int form = 0; form < 9; ++form) {
+      if (s.m * s.n * s.k > 1'000'000 && form % 4 != 0) continue;
+      const Tensor a = stored(s.m, s.k, form / 3, GetParam(), 1),
+                   b = stored(s.k, s.n, form % 3, GetParam(), 2), bias = filled({s.n}, GetParam(), 3),
+                   r = filled({s.m, s.n}, GetParam(), 4), y = full({s.m, s.n}, 7, GetParam());
+      const Tensor want = binary(Binary::add, dense(a, b, &bias, Activation::relu), r);
+      const GemmArgs args{.dtype = GetParam(),
+                          .precision = matmul_precision(),
+                          .m = s.m,
+                          .n = s.n,
+                          .k = s.k,
+                          .a_row = a.strides()[0],
+                          .a_col = a.strides()[1],
+                          .b_row = b.strides()[0],
+                          .b_col = b.strides()[1],
+                          .c_row = s.n,
+                          .activation = Activation::relu};
+      const StoragePtr scratch = StoragePtr::allocate(gemm_scratch_bytes(args));
+      set_num_threads(1 + form % 2);
+      gemm_run(args, a.data(), b.data(), bias.data(), y.data(), scratch->data, r.data());
+      ASSERT_EQ(std::memcmp(y.data(), want.data(), want.storage()->bytes), 0)
+          << "m=" << s.m << " n=" << s.n << " k=" << s.k << " form " << form;
+    }
+  }
+  set_num_threads(threads);
 }
 
 TEST_P(Gemm, NoTermsGiveZeroOrBias) {

@@ -163,6 +163,46 @@ TEST(PlaceIntermediates, NotWhereTheGroupReadsItAnotherWay) {
   EXPECT_NE(placed.buffer_offset[a], placed.buffer_offset[c]);
 }
 
+// y = ... by a launch that may add, z = y + r.
+struct SumGraph {
+  Graph graph;
+  uint32_t x = add_buffer(graph, Role::input), r = add_buffer(graph, Role::state), y = add_buffer(graph), z;
+
+  explicit SumGraph(Role of_z) : z(add_buffer(graph, of_z)) {
+    add_launch(graph, {x}, {y}, 0).hints.add_residual = [](void* args) { *static_cast<int*>(args) += 1; };
+    graph.launches[0].args.resize(1);
+  }
+  int added() {
+    add_launch(graph, {r, y}, {z}).hints.is_sum = true;
+    fuse_sums(graph);
+    return *reinterpret_cast<int*>(graph.launches[0].args.data());
+  }
+};
+
+TEST(FuseSums, TheOtherOperandComesAfterAllReads) {
+  SumGraph s(Role::output);
+  EXPECT_EQ(s.added(), 1);
+  ASSERT_EQ(s.graph.launches.size(), 1u);
+  const GraphLaunch& l = s.graph.launches[0];
+  ASSERT_EQ(l.num_reads, 2u);
+  EXPECT_EQ(l.operands[1].buffer, s.r);
+  EXPECT_EQ(l.operands[2].buffer, s.z);
+}
+
+TEST(FuseSums, NotWhereItWouldReadOrWriteTooEarly) {
+  SumGraph kept(Role::kept), written(Role::output), used(Role::output), read(Role::output),
+      part(Role::output);
+  add_launch(written.graph, {written.x}, {written.r});
+  add_launch(used.graph, {used.z}, {add_buffer(used.graph)});
+  add_launch(read.graph, {read.y}, {add_buffer(read.graph)});
+  part.graph.launches[0].operands[1].bytes /= 2;
+  for (SumGraph* s : {&kept, &written, &used, &read, &part}) {
+    const size_t launches = s->graph.launches.size();
+    EXPECT_EQ(s->added(), 0);
+    EXPECT_EQ(s->graph.launches.size(), launches + 1);
+  }
+}
+
 TEST(DeferStateWrites, NotPastReadsOfTheSameState) {
   Graph graph;
   const uint32_t x = add_buffer(graph, Role::input), v = add_buffer(graph, Role::state),
