@@ -8,7 +8,7 @@
 
 namespace lamina {
 
-GemmPacked::GemmPacked(const GemmArgs& g) : g_(g), splits_(gemm_splits(g)) {
+GemmPacked::GemmPacked(const GemmArgs& g, bool splits) : g_(g), splits_(splits) {
   if (splits_) {
     bytes_ = align64(gemm_split_packed_bytes(g));
   } else {
@@ -23,6 +23,10 @@ void GemmPacked::pack(const void* b, int64_t k, int64_t n, void* packed) {
   if (splits_) return gemm_split_pack(g_, static_cast<const float*>(b), packed);
   const GemmTypeKernels& kernels = gemm_kernels_of(g_.dtype);
   kernels.pack({b, packed, n, k, g_.b_col, g_.b_row, kernels.narrow_cols, kernels.lanes});
+}
+
+const uint16_t* GemmPacked::parts() const {
+  return splits_ && gemm_split_fits(g_, packed_) ? static_cast<const uint16_t*>(packed_) : nullptr;
 }
 
 void GemmPacked::multiply(const void* a, int64_t m, bool accumulate, void* c) const {
