@@ -6,7 +6,9 @@
 #include "base/error.h"
 #include "base/tensor.h"
 #include "ops/attention_blocks.h"
+#include "ops/attention_split.h"
 #include "ops/dispatch.h"
+#include "ops/gemm_split.h"
 #include "ops/layout.h"
 #include "ops/random.h"
 
@@ -40,6 +42,15 @@ GemmArgs output_product(const AttentionArgs& a, int64_t rows, int64_t keys) {
   return g;
 }
 
+// Parts that blocks of these sizes are made of by attention_split.h; 0: by products of their own.
+int parts_of(const AttentionArgs& a) {
+  constexpr double kLargestKeep = 1 << 20;  // weights stay far from what must not be split
+  const bool splits = a.packs() && attention_split_kernels() && 1 / (1 - a.rate) <= kLargestKeep &&
+                      gemm_split_prepacks(scores_product(a, a.queries(), a.keys())) &&
+                      gemm_split_prepacks(output_product(a, a.queries(), a.keys()));
+  return splits ? split_parts(a.precision) : 0;
+}
+
 // Queries [begin, end) of one head. Key blocks go outside, so that each is packed once for all of them.
 class QueryPart {
  public:
@@ -49,20 +60,20 @@ class QueryPart {
         table_(attention_table(a.dtype)),
         y_(y),
         lse_(lse),
+        split_(parts_of(a)),
         scores_(slot),
-        maximum_(slot + a.scores_bytes()),
+        maximum_(slot + scores_bytes(a)),
         sum_(maximum_ + stat_bytes(a)),
         correction_(sum_ + stat_bytes(a)),
         gemm_(correction_ + stat_bytes(a)) {
     if (!a.packs()) return;
-    weigh_ = GemmPacked(scores_product(a, a.queries(), a.keys()));
-    sum_up_ = GemmPacked(output_product(a, a.queries(), a.keys()));
+    weigh_ = packed_scores(a);
+    sum_up_ = packed_output(a);
   }
 
   static size_t bytes(const AttentionArgs& a) {
-    const size_t packed = GemmPacked(scores_product(a, a.queries(), a.keys())).bytes() +
-                          GemmPacked(output_product(a, a.queries(), a.keys())).bytes();
-    return a.scores_bytes() + 3 * stat_bytes(a) + (a.packs() ? packed : align64(a.gemm_bytes));
+    const size_t packed = packed_scores(a).bytes() + packed_output(a).bytes();
+    return scores_bytes(a) + 3 * stat_bytes(a) + (a.packs() ? packed : align64(a.gemm_bytes));
   }
 
   void run(int64_t b, int64_t h, int64_t begin, int64_t end) {
@@ -83,6 +94,20 @@ class QueryPart {
   }
 
  private:
+  static GemmPacked packed_scores(const AttentionArgs& a) {
+    const GemmArgs g = scores_product(a, a.queries(), a.keys());
+    return {g, parts_of(a) > 0 || gemm_splits(g)};
+  }
+  static GemmPacked packed_output(const AttentionArgs& a) {
+    const GemmArgs g = output_product(a, a.queries(), a.keys());
+    return {g, parts_of(a) > 0 || gemm_splits(g)};
+  }
+  static size_t scores_bytes(const AttentionArgs& a) {
+    const int parts = parts_of(a);
+    if (!parts) return a.scores_bytes();
+    return std::max(a.scores_bytes(),
+                    attention_split_kernels()->bytes[parts - 1](a.D, a.queries(), a.keys()));
+  }
   static size_t stat_bytes(const AttentionArgs& a) {
     return align64(static_cast<size_t>(a.part_queries * a.item()));
   }
@@ -170,6 +195,7 @@ class QueryPart {
   void add(const AttentionBlock& block, int64_t i, const char* k, const char* v) const {
     const char* q = data_.q + a_.q.at(b_, i, h_) * a_.item();
     char* y = output(i);
+    if (split_ && add_split(block, i, q, y)) return;
     const bool added = begun(i);
     if (a_.packs()) {
       weigh_.multiply(q, block.rows, false, scores_);
@@ -183,11 +209,36 @@ class QueryPart {
     g.accumulate = added;
     gemm_run(g, scores_, v, nullptr, y, gemm_);
   }
+
+  // False, and nothing done, where an operand must not be split.
+  bool add_split(const AttentionBlock& block, int64_t i, const char* q, char* y) const {
+    const uint16_t *k = weigh_.parts(), *v = sum_up_.parts();
+    const bool causal_alone =
+        !a_.window && !block.bias && !block.mask[0] && !block.mask[1] && data_.first >= 0;
+    return k && v &&
+           attention_split_kernels()->weigh[split_ - 1](
+               {.block = block,
+                .skips = a_.zero_unseen || causal_alone,
+                .D = a_.D,
+                .E = a_.E,
+                .q = reinterpret_cast<const float*>(q),
+                .q_row = a_.q.place,
+                .k = k,
+                .v = v,
+                .o = reinterpret_cast<float*>(y),
+                .o_row = a_.H * a_.E,
+                .maximum = reinterpret_cast<float*>(stat(maximum_, i)),
+                .sum = reinterpret_cast<float*>(stat(sum_, i)),
+                .scratch = scores_});
+  }
+
   const AttentionArgs& a_;
   const AttentionData& data_;
   const AttentionKernels::Table& table_;
   int64_t b_ = 0, h_ = 0, begin_ = 0, end_ = 0;
-  char *y_, *lse_, *scores_, *maximum_, *sum_, *correction_, *gemm_;
+  char *y_, *lse_;
+  const int split_;
+  char *scores_, *maximum_, *sum_, *correction_, *gemm_;
   GemmPacked weigh_, sum_up_;
 };
 

@@ -98,8 +98,8 @@ struct Stage {
   int64_t image, images, row, rows;
 };
 
-// body(stage, the one after it, which has no images at the end) one after another, from those of [image, end),
-// until one gives false.
+// body(stage, the one after it, which has no images at the end) one after another, from those of [image,
+// end), until one gives false.
 template <class Body>
 bool all_stages(const ConvJob& j, const Layout& layout, int64_t image, int64_t end, const Body& body) {
   const auto stage_at = [&](int64_t first, int64_t row) {

@@ -16,8 +16,7 @@ constexpr int64_t kUnitN = 256;   // columns of a thread's unit, about
 
 }  // namespace
 
-GemmPacked::GemmPacked(const GemmArgs& g, bool many)
-    : g_(g), splits_(many ? gemm_split_prepacks(g) : gemm_splits(g)) {
+GemmPacked::GemmPacked(const GemmArgs& g, bool splits) : g_(g), splits_(splits) {
   if (splits_) {
     bytes_ = align64(gemm_split_packed_bytes(g));
   } else {
@@ -38,6 +37,10 @@ void GemmPacked::pack(const void* b, int64_t k, int64_t n, void* packed) {
                   static_cast<char*>(packed) + pc * columns * item, n, std::min(kBlockK, k - pc), g_.b_col,
                   g_.b_row, kernels.narrow_cols, kernels.lanes});
   }
+}
+
+const uint16_t* GemmPacked::parts() const {
+  return splits_ && gemm_split_fits(g_, packed_) ? static_cast<const uint16_t*>(packed_) : nullptr;
 }
 
 void GemmPacked::multiply(const void* a, int64_t m, bool accumulate, void* c) const {

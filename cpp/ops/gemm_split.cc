@@ -237,12 +237,23 @@ size_t parts_bytes(const GemmArgs& g) {
   return static_cast<size_t>(ceil_div(g.n, kSplitPanel) * split_panel_size(split_parts(g.precision), g.k)) *
          sizeof(uint16_t);
 }
+// How many there are: of each panel over each block of K.
+int64_t verdicts(const GemmArgs& g) {
+  return ceil_div(g.n, kSplitPanel) * ceil_div(g.k, gemm_split_kernels()->block_k);
+}
+const bool* verdicts_of(const GemmArgs& g, const void* packed) {
+  return reinterpret_cast<const bool*>(static_cast<const char*>(packed) + parts_bytes(g));
+}
 
 }  // namespace
 
 size_t gemm_split_packed_bytes(const GemmArgs& g) {
-  return parts_bytes(g) +
-         static_cast<size_t>(ceil_div(g.n, kSplitPanel) * ceil_div(g.k, gemm_split_kernels()->block_k));
+  return parts_bytes(g) + static_cast<size_t>(verdicts(g));
+}
+
+bool gemm_split_fits(const GemmArgs& g, const void* packed) {
+  const bool* fits = verdicts_of(g, packed);
+  return std::all_of(fits, fits + verdicts(g), [](bool fit) { return fit; });
 }
 
 void gemm_split_pack(const GemmArgs& g, const float* b, void* packed) {
@@ -268,7 +279,7 @@ void gemm_split_run_packed(const GemmArgs& g, const float* a, const float* b, co
       block.m = std::min(kTileM, g.m - i);
       block.n = std::min(tile_n, g.n - j);
       block.packed_b = static_cast<const uint16_t*>(packed);
-      block.fits_b = reinterpret_cast<const bool*>(static_cast<const char*>(packed) + parts_bytes(g));
+      block.fits_b = verdicts_of(g, packed);
       block.first_panel = j / kSplitPanel;
       block.panels = panels;
       gemm_split_kernels()->multiply[parts - 1](block);

@@ -44,6 +44,7 @@ void gemm_split_run(const GemmArgs& args, const float* a, const float* b, const 
 bool gemm_split_prepacks(const GemmArgs& args);
 size_t gemm_split_packed_bytes(const GemmArgs& args);
 void gemm_split_pack(const GemmArgs& args, const float* b, void* packed);
+bool gemm_split_fits(const GemmArgs& args, const void* packed);  // no element must not be split
 void gemm_split_run_packed(const GemmArgs& args, const float* a, const float* b, const void* packed,
                            const float* bias, float* c);
 

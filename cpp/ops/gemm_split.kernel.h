@@ -34,20 +34,17 @@ LAMINA_INLINE void store_pairs(VecI a, VecI b, uint16_t* row) {
   __builtin_memcpy(row, &pairs.v, sizeof pairs.v);
 }
 
-// One row of a tile for each part. The first part is rounded (half up), the second cut off; the last is what
-// is left, exact for P = 3 and rounded for less. `sum` gathers the squares.
-template <int P>
-LAMINA_INLINE void split_row(VecF a, VecF b, VecF& sum_a, VecF& sum_b, uint16_t* row,
-                             int64_t part = kPartSize) {
+// One row of a tile for each part, of elements that are scaled. The first part is rounded (half up), or for P
+// = 3 cut off, as the second is; the last is what is left, exact for P = 3 and rounded for less.
+template <int P, bool kCuts = false>
+LAMINA_INLINE void split_scaled(VecF a, VecF b, uint16_t* row, int64_t part = kPartSize) {
   const VecI half(0x8000), upper(static_cast<int32_t>(0xffff0000));
-  a *= VecF(kScaleIn);
-  b *= VecF(kScaleIn);
-  sum_a = fma(a, a, sum_a);
-  sum_b = fma(b, b, sum_b);
   const auto rounded = [&](VecF x) __attribute__((always_inline)) {
     return (bit_cast<int32_t>(x) + half) & upper;
   };
-  VecI a1 = rounded(a), b1 = rounded(b);
+  constexpr bool kCut = kCuts && P == 3;
+  VecI a1 = kCut ? bit_cast<int32_t>(a) & upper : rounded(a),
+       b1 = kCut ? bit_cast<int32_t>(b) & upper : rounded(b);
   store_pairs(a1, b1, row);
   if constexpr (P >= 2) {
     a = a - bit_cast<float>(a1);
@@ -60,6 +57,16 @@ LAMINA_INLINE void split_row(VecF a, VecF b, VecF& sum_a, VecF& sum_b, uint16_t*
     store_pairs(bit_cast<int32_t>(a - bit_cast<float>(a1)), bit_cast<int32_t>(b - bit_cast<float>(b1)),
                 row + 2 * part);
   }
+}
+// `sum` gathers the squares.
+template <int P>
+LAMINA_INLINE void split_row(VecF a, VecF b, VecF& sum_a, VecF& sum_b, uint16_t* row,
+                             int64_t part = kPartSize) {
+  a *= VecF(kScaleIn);
+  b *= VecF(kScaleIn);
+  sum_a = fma(a, a, sum_a);
+  sum_b = fma(b, b, sum_b);
+  split_scaled<P>(a, b, row, part);
 }
 
 // No element was too large, infinite or NaN.

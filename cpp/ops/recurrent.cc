@@ -65,7 +65,7 @@ class Product {
   Product(const RecurrentArgs& a, const void* w, void* scratch)
       : g_(a.gemm), w_(w), packs_(a.packed_bytes > 0) {
     if (!packs_) return;
-    packed_ = GemmPacked(g_, true);
+    packed_ = GemmPacked(g_, gemm_split_prepacks(g_));
     packed_.pack(w, g_.k, g_.n, scratch);
   }
   // Of n samples.
@@ -200,7 +200,7 @@ RecurrentArgs make_args(RecurrentKind kind, DType dtype, int64_t T, int64_t B, i
     GemmArgs packed = a.gemm;
     packed.m = std::min(B, a.rows());
     if (gradient) packed.b_row = 1, packed.b_col = a.width();  // W itself: W^T need not be written first
-    const GemmPacked weights(packed, true);
+    const GemmPacked weights(packed, gemm_split_prepacks(packed));
     if (weights.splits() || (a.together() && packed.m > kRowsInPlace)) {
       a.packed_bytes = weights.bytes();
       a.gemm = packed;

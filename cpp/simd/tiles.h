@@ -51,8 +51,8 @@ LAMINA_INLINE void tile_stream(const void* p, int64_t step = 64) {
   __asm__ volatile("tileloaddt1 (%1,%2,1), %%tmm%c0" ::"i"(t), "r"(p), "r"(step) : "memory");
 }
 template <int t>
-LAMINA_INLINE void tile_store(void* p) {
-  __asm__ volatile("tilestored %%tmm%c0, (%1,%2,1)" ::"i"(t), "r"(p), "r"(int64_t{64}) : "memory");
+LAMINA_INLINE void tile_store(void* p, int64_t step = 64) {
+  __asm__ volatile("tilestored %%tmm%c0, (%1,%2,1)" ::"i"(t), "r"(p), "r"(step) : "memory");
 }
 template <int c, int a, int b>
 LAMINA_INLINE void tile_dot_bf16() {
