@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <tuple>
 #include <utility>
 
 #include "base/dtype.h"
@@ -13,6 +12,7 @@
 #include "ops/dispatch.h"
 #include "ops/gemm_dots.h"
 #include "ops/gemm_outer.h"
+#include "ops/gemm_plan.h"
 #include "ops/gemm_rows.h"
 #include "ops/gemm_skinny.h"
 #include "ops/gemm_split.h"
@@ -45,170 +45,6 @@ bool follows_closely() {
   return now - std::exchange(last, now) < kAwake;
 }
 
-// A panel of A, rows x kBlockK, stays in L1 while one of B streams past it from L2; longer blocks read C back
-// less often.
-constexpr int64_t kBlockK = 384;
-constexpr int64_t kUnitK = 16;  // blocks are whole vectors
-constexpr int64_t kBlockN = 2048;
-constexpr int64_t kBlockM = 4096;  // rows of A packed at a time
-// Tiles of C handed to threads: their share of A and B fits L2.
-constexpr int64_t kTileM = 112;
-constexpr int64_t kTileN = 256;
-// They shrink where C has fewer than kMinTiles, except in products of too few multiply-adds to be worth a
-// thread.
-constexpr int64_t kMinTiles = 8;
-constexpr int64_t kMinTileN = 64;
-constexpr double kSmallProduct = 500e3;
-// Up to so many rows B is read in place; up to so many columns, A whose rows are contiguous: packing would
-// cost more than it saves.
-constexpr int64_t kDirectM = 48;
-constexpr int64_t kDirectN = 512;
-constexpr int64_t kNarrowN = 128;   // up to so many columns tiles are narrow and any A is read in place
-constexpr int64_t kDirectB = 4096;  // elements of B that stay in L1 however they lie
-constexpr int64_t kDirectK =
-    1024;  // few rows of tiles: reading C back costs more than a B that streams from L2
-// Where A is read in place, C is cut into groups of columns, wide ones two for a thread: a thread packs the
-// columns of B that it multiplies, which then lie in its own core's cache.
-constexpr int64_t kMaxGroups = 4, kMinGroupN = 64, kWideGroupN = 128;
-// K is split where C has fewer than kSplitTiles tiles, into slices of about kSplitK or more: of a weight's
-// gradient a thread then multiplies the rows that it has made. Those of parts, which cost more to share, of
-// as many too, into slices of whole blocks.
-constexpr int64_t kSplitTiles = 16;
-constexpr int64_t kSplitK = 1024;
-constexpr int64_t kPartsTileM = 64, kPartsTileN = 128, kPartsUnitK = 128;
-
-// How one product is carried out; a function of its sizes and strides alone.
-struct Plan {
-  const GemmTypeKernels* kernels;
-  int64_t block_k, block_m, block_n;
-  int64_t tile_m, tile_n;   // at most; whole panels
-  int64_t groups, group_n;  // of columns
-  int64_t slices, slice_k;
-  int32_t rows, cols;
-  bool pack_a, pack_b;
-  bool splits;  // made of parts: gemm_split.h has the rest
-  bool dots;    // made of dot products: gemm_dots.h has the rest
-  bool outer;   // of few terms: gemm_outer.h has the rest
-  bool few;     // of few rows: gemm_rows.h has the rest
-  bool skinny;  // of few rows, made of parts: gemm_skinny.h has the rest
-  size_t item, b_bytes, slice_bytes, part_bytes, total_bytes;
-};
-
-// Types that only tiles multiply; matmul.cc asks whether there are any.
-bool of_tiles(DType dtype) { return dtype == DType::kBFloat16 || dtype == DType::kInt8; }
-
-// Strides along axes of one element mean nothing: 1 lets them be read in place.
-GemmArgs with_unit_strides(GemmArgs g) {
-  if (g.m == 1) g.a_row = 1;
-  if (g.k == 1) g.a_col = g.b_row = 1;
-  if (g.n == 1) g.b_col = 1;
-  return g;
-}
-
-size_t align_bytes(int64_t elements, size_t item) { return align64(static_cast<size_t>(elements) * item); }
-
-// The product over k of one slice.
-GemmArgs slice_of(GemmArgs g, int64_t k) {
-  g.k = k;
-  return g;
-}
-
-Plan make_plan(const GemmArgs& g) {
-  Plan p;
-  const GemmTypeKernels& kernels = gemm_kernels_of(g.dtype);
-  p.kernels = &kernels;
-  p.item = itemsize(g.dtype);
-
-  p.slices = 1;
-  const bool parts = g.k >= 2 * kSplitK && gemm_splits(g);  // whose tiles may be small
-  if (g.k >= 2 * kSplitK) {
-    const int64_t tiles = parts ? 2 * ceil_div(g.m, kPartsTileM) * ceil_div(g.n, kPartsTileN)
-                                : ceil_div(g.m, kTileM) * ceil_div(g.n, kTileN);
-    const int64_t slices = std::max<int64_t>(2, ceil_div(kSplitTiles, tiles));
-    if (tiles < kSplitTiles + parts) p.slices = std::min(slices, g.k / kSplitK);
-  }
-  p.slice_k = p.slices == 1 ? g.k : round_up(ceil_div(g.k, p.slices), parts ? kPartsUnitK : 1);
-  p.slices = ceil_div(g.k, p.slice_k);
-  p.part_bytes = p.slices > 1 ? align_bytes(g.m * g.n, p.item) : 0;
-  const GemmArgs slice = slice_of(g, p.slice_k);
-  p.skinny = gemm_is_skinny(slice);
-  p.splits = !p.skinny && gemm_splits(slice);
-  p.dots = !p.skinny && !p.splits && gemm_is_dots(slice);
-  p.outer = !p.skinny && !p.splits && !p.dots && gemm_is_outer(slice);
-  p.few = !p.skinny && !p.splits && !p.dots && !p.outer && gemm_is_rows(slice);
-  if (p.skinny || p.splits || p.dots || p.outer || p.few) {
-    p.slice_bytes = align64(p.skinny   ? gemm_skinny_scratch_bytes(slice)
-                            : p.splits ? gemm_split_scratch_bytes(slice)
-                            : p.dots   ? gemm_dots_scratch_bytes(slice)
-                            : p.outer  ? 0
-                                       : gemm_rows_scratch_bytes(slice));
-    p.total_bytes = static_cast<size_t>(p.slices) * (p.slice_bytes + p.part_bytes);
-    return p;
-  }
-
-  const bool small_b = g.k * g.n <= kDirectB;
-  p.pack_b = g.b_col != 1 || (g.m > kDirectM && g.n > kernels.narrow_cols && !small_b) ||
-             (!kernels.masked_loads && g.n % kernels.lanes != 0);
-  const int64_t direct_n = g.a_col == 1 ? kDirectN : kNarrowN;
-  p.pack_a = (g.a_row != 1 && g.a_col != 1) || (g.n > direct_n && g.m > kernels.direct_rows);
-  const int64_t block_k = p.pack_a || p.pack_b ? kBlockK : kDirectK;
-  const int64_t blocks = ceil_div(p.slice_k, block_k);
-  p.block_k = blocks == 1 ? p.slice_k : round_up(ceil_div(p.slice_k, blocks), kUnitK);
-  if (p.pack_a || (p.pack_b && g.n > kNarrowN)) {
-    p.rows = kernels.rows;
-    p.cols = kernels.cols;
-  } else {
-    const int64_t rows = g.a_row == 1 ? kernels.unit_rows : kernels.direct_rows;
-    p.rows = static_cast<int32_t>(g.m <= rows ? g.m : ceil_div(g.m, ceil_div(g.m, rows)));
-    p.cols = (!p.pack_b && g.m <= kernels.few_rows ? 2 : 1) * kernels.narrow_cols;
-  }
-  p.block_m = p.pack_a ? std::min(g.m, kBlockM / p.rows * p.rows) : g.m;
-  p.block_n = p.pack_b ? std::min(g.n, kBlockN) : g.n;
-  p.tile_m = std::max<int64_t>(1, kTileM / p.rows) * p.rows;
-  p.tile_n = std::max<int64_t>(1, kTileN / p.cols) * p.cols;
-  const auto too_few = [&] { return ceil_div(g.m, p.tile_m) * ceil_div(g.n, p.tile_n) < kMinTiles; };
-  if (p.slices == 1 && static_cast<double>(g.m * g.n) * static_cast<double>(g.k) > kSmallProduct) {
-    while (p.tile_n > kMinTileN && too_few()) p.tile_n = ceil_div(p.tile_n / p.cols, 2) * p.cols;
-    while (p.tile_m > 2 * p.rows && too_few()) p.tile_m = ceil_div(p.tile_m / p.rows, 2) * p.rows;
-  }
-
-  const int64_t a_size = p.pack_a ? ceil_div(p.block_m, p.rows) * p.rows * p.block_k : 0;
-  const bool grouped = p.pack_b && !p.pack_a && p.slices == 1 && g.n <= kBlockN;
-  const int64_t threads = num_threads();
-  p.groups = 1;
-  if (grouped && threads <= kMaxGroups && g.n >= threads * kMinGroupN) {
-    const bool wide = 2 * threads <= kMaxGroups && g.n >= 2 * threads * kWideGroupN;
-    p.groups = threads > 1 && wide ? 2 * threads : threads;
-  }
-  p.group_n = round_up(ceil_div(g.n, p.groups), kernels.lanes);
-  const int64_t panels =
-      ceil_div(p.block_n, p.cols) + (grouped ? kMaxGroups : 0);  // for any number of threads
-  const int64_t b_size = p.pack_b ? panels * p.cols * p.block_k : 0;
-  p.b_bytes = align_bytes(b_size, p.item);
-  p.slice_bytes = p.b_bytes + align_bytes(a_size, p.item);
-  p.total_bytes = static_cast<size_t>(p.slices) * (p.slice_bytes + p.part_bytes);
-  return p;
-}
-
-// All that a plan depends on but the threads.
-auto key_of(const GemmArgs& g) {
-  return std::tuple(g.dtype, g.precision, g.m, g.n, g.k, g.a_row, g.a_col, g.b_row, g.b_col);
-}
-
-// As make_plan, which takes 30 ns: the last plan of this thread is kept, for a launch asks twice, and steps
-// repeat.
-Plan plan_of(const GemmArgs& g) {
-  struct Last {
-    GemmArgs args;
-    int threads = 0;
-    Plan plan{};
-  };
-  constinit thread_local Last last;
-  const int threads = num_threads();  // which a plan depends on, too
-  if (last.threads != threads || key_of(last.args) != key_of(g)) last = {g, threads, make_plan(g)};
-  return last.plan;
-}
-
 const char* at(const void* base, int64_t elements, size_t item) {
   return static_cast<const char*>(base) + elements * static_cast<int64_t>(item);
 }
@@ -239,7 +75,7 @@ Range part_of(int64_t t, int64_t parts, int64_t count, int64_t panel) {
 // What a kernel call needs of a block of A and B.
 struct Blocks {
   const GemmArgs& g;
-  const Plan& p;
+  const GemmPlan& p;
   const void *a, *b, *bias, *residual;
   void* c;
   int64_t c_row, k_begin, k_end;
@@ -327,24 +163,24 @@ struct Blocks {
 };
 
 // The product over k in [k_begin, k_end), `scratch` of slice_bytes.
-void multiply(const GemmArgs& g, const Plan& p, const void* a, const void* b, const void* bias,
+void multiply(const GemmArgs& g, const GemmPlan& p, const void* a, const void* b, const void* bias,
               const void* residual, void* c, int64_t c_row, int64_t k_begin, int64_t k_end, bool accumulate,
               bool finish, void* scratch) {
-  if (p.outer) return gemm_outer_run(g, a, b, bias, residual, c);  // k is never sliced
-  if (p.skinny || p.dots || p.few) {
+  if (p.way == GemmWay::outer) return gemm_outer_run(g, a, b, bias, residual, c);  // k is never sliced
+  if (p.way == GemmWay::skinny || p.way == GemmWay::dots || p.way == GemmWay::rows) {
     GemmArgs slice = slice_of(g, k_end - k_begin);
     slice.c_row = c_row;
     slice.accumulate = accumulate;
-    (p.skinny ? gemm_skinny_run
-     : p.dots ? gemm_dots_run
-              : gemm_rows_run)(slice, at(a, k_begin * g.a_col, p.item), at(b, k_begin * g.b_row, p.item), c,
-                               scratch);
+    (p.way == GemmWay::skinny ? gemm_skinny_run
+     : p.way == GemmWay::dots ? gemm_dots_run
+                              : gemm_rows_run)(slice, at(a, k_begin * g.a_col, p.item),
+                                               at(b, k_begin * g.b_row, p.item), c, scratch);
     if (finish && (bias || residual || g.activation != Activation::none)) {
       p.kernels->finish(g.activation, bias, residual, c, c_row, g.m, g.n);
     }
     return;
   }
-  if (p.splits) {
+  if (p.way == GemmWay::parts) {
     GemmArgs slice = slice_of(g, k_end - k_begin);
     slice.c_row = c_row;
     slice.accumulate = accumulate;
@@ -421,13 +257,23 @@ void set_matmul_precision(MatmulPrecision value) { precision.store(value, std::m
 
 double gemm_cost(const GemmArgs& g) {
   if (of_tiles(g.dtype)) return 100 + gemm_tiles_cost(g);
-  if (g.k > 0 && gemm_is_skinny(g)) return 30 + gemm_skinny_cost(g);
-  if (g.k > 0 && gemm_splits(g)) return 30 + gemm_split_cost(g);
-  if (g.k > 0 && gemm_is_dots(g)) return 30 + gemm_dots_cost(g);
-  if (g.k > 0 && gemm_is_outer(g)) return 30 + gemm_outer_cost(g);
-  if (g.k > 0 && gemm_is_rows(g)) return 30 + gemm_rows_cost(g);
+  constexpr double kCall = 30;
+  switch (g.k > 0 ? gemm_way(g) : GemmWay::blocks) {
+    case GemmWay::skinny:
+      return kCall + gemm_skinny_cost(g);
+    case GemmWay::parts:
+      return kCall + gemm_split_cost(g);
+    case GemmWay::dots:
+      return kCall + gemm_dots_cost(g);
+    case GemmWay::outer:
+      return kCall + gemm_outer_cost(g);
+    case GemmWay::rows:
+      return kCall + gemm_rows_cost(g);
+    case GemmWay::blocks:
+      break;
+  }
   const double multiply_adds = static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k);
-  return 30 + cost_of(multiply_adds, gemm_kernels_of(g.dtype));
+  return kCall + cost_of(multiply_adds, gemm_kernels_of(g.dtype));
 }
 
 void gemm_run(const GemmArgs& args, const void* a, const void* b, const void* bias, void* c, void* scratch,
@@ -435,7 +281,7 @@ void gemm_run(const GemmArgs& args, const void* a, const void* b, const void* bi
   if (args.m == 0 || args.n == 0) return;
   GemmArgs g = with_unit_strides(args);
   const bool planned = !of_tiles(g.dtype) && g.k > 0;
-  const Plan p = planned ? plan_of(g) : Plan{};
+  const GemmPlan p = planned ? plan_of(g) : GemmPlan{};
   if (gemm_flops(g) >= 2 * kLoneProduct && !in_sequence && !in_parallel() && num_threads() > 1) {
     const double cost = gemm_cost(g);
     if (cost >= 2 * kLoneGrainCost && cost < kMaxLoneCost && follows_closely()) g.worth = kLoneGrainCost;

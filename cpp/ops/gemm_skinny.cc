@@ -20,6 +20,7 @@ constexpr int kParts = 3;
 constexpr int64_t kMinRows = 13, kMaxRows = 128, kMinColumns = 64, kMinTerms = 64;
 constexpr size_t kMaxPartsA = 1 << 20;        // bytes that stay in L2
 constexpr int64_t kUnits = 4, kMinUnit = 64;  // of columns, one for a thread; each splits an A of its own
+constexpr double kMinThreadCost = 8e3;  // nanoseconds of a unit: less gains nothing from a second thread
 
 // Nanoseconds: a chunk of B times 16 rows and times 32, splitting an element of A, what any product takes; a
 // multiply-add of the fma path. Gains below a twentieth are none. Measured on the first machines with AMX;
@@ -91,7 +92,9 @@ void gemm_skinny_run(const GemmArgs& g, const void* a, const void* b, void* c, v
                       });
   }
   const int64_t most = std::min<int64_t>(num_threads(), kUnits);
-  const int64_t unit = round_up(std::max(kMinUnit, ceil_div(g.n, most)), kSplitPanel);
+  const int64_t worth = static_cast<int64_t>(gemm_skinny_cost(g) / kMinThreadCost);
+  const int64_t unit =
+      round_up(std::max(kMinUnit, ceil_div(g.n, std::clamp<int64_t>(worth, 1, most))), kSplitPanel);
   const int64_t units = ceil_div(g.n, unit);
   parallel_for(units, g.grain(gemm_skinny_cost(g) / static_cast<double>(units)),
                [&](int64_t begin, int64_t end) {

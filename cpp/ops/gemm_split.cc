@@ -77,7 +77,7 @@ struct Cut {
     tile_n = std::min(kTileN, round_up(block_n, kSplitPanel));
     const int64_t threads = in_parallel() ? 1 : num_threads();
     const int64_t share = round_up(ceil_div(block_n, std::min(threads, kColumnTiles)), kSplitPanel);
-    if (g.m < threads * kTileM) tile_n = std::min(tile_n, std::max(share, kMinTileN));
+    if (g.m <= threads * kTileM) tile_n = std::min(tile_n, std::max(share, kMinTileN));
     const int64_t min_tiles = threads > 1 && g.m > kTileM ? kThreadTiles * threads : threads;
     const auto too_few = [&] { return ceil_div(g.m, tile_m) * ceil_div(block_n, tile_n) < min_tiles; };
     while (tile_m > kSplitPanel && too_few()) tile_m = round_up(tile_m / 2, kSplitPanel);
