@@ -110,6 +110,8 @@ def worst(function, step):
             wrong = odd & ~((y == rounded) | (np.isnan(y) & np.isnan(rounded)))
             found.take(np.where(wrong[wrong], np.inf, 0.0), x[wrong])
             normal = (np.abs(x) >= TINY) & np.isfinite(x) & np.isfinite(rounded) & (np.abs(want) >= TINY)
+            edge = (np.abs(want) < TINY) & (np.abs(rounded) == TINY)  # subnormal but for its rounding: that, or flushed
+            found.take(np.where((y[edge] == 0) | (y[edge] == rounded[edge]), 0.0, np.inf), x[edge])
             if kernel:
                 found.take(np.abs(wide - want)[normal] / ulp(want[normal]), x[normal])
             else:

@@ -37,11 +37,11 @@ def matmul(rng):
     )
 
 
-def activated(rng, f, reference, inputs, text, terms, bias_size, **settings):
+def activated(rng, f, reference, inputs, text, terms, bias_size):
     """f(*tensors, bias, activation): with a bias (relu's is large, so that no result is close to its kink)."""
     activation = pick(rng, [None, None, "relu", "sigmoid", "tanh"])
     if activation is None and chance(rng):
-        return Case(text, lambda *xs: f(*xs, None, None), reference, inputs, terms, linear=True, **settings)
+        return Case(text, lambda *xs: f(*xs, None, None), reference, inputs, terms, linear=True)
     bias = rng.standard_normal(bias_size)
     if activation == "relu":
         bias = np.sign(bias) * (np.abs(reference(*map(np.abs, inputs))).max(initial=0) + 1)
@@ -53,7 +53,6 @@ def activated(rng, f, reference, inputs, text, terms, bias_size, **settings):
         terms,
         linear=activation is None,
         tolerance=4 * (4 + math.sqrt(terms)) * (1 + math.sqrt(terms)),
-        **settings,
     )
 
 
@@ -61,8 +60,7 @@ def dense(rng):
     rows, k, n = sizes(rng, 3, 60_000)
     shape = (*sizes(rng, int(rng.integers(0, 2)), 5), rows, k)
     inputs = drawn(rng, shape, (k, n), whole=chance(rng, 0.2))
-    text = f"dense {shape} x {(k, n)}"
-    return activated(rng, lm.ops.linalg.dense, np.matmul, inputs, text, k, n, same_from_views=False)
+    return activated(rng, lm.ops.linalg.dense, np.matmul, inputs, f"dense {shape} x {(k, n)}", k, n)
 
 
 def window(rng, rank, transposed=False):
