@@ -26,7 +26,7 @@ constexpr double kMinThreadCost = 8e3;  // nanoseconds of a unit: less gains not
 // multiply-add of the fma path. Gains below a twentieth are none. Measured on the first machines with AMX;
 // they decide which path is faster, so they are part of what fixes the bits.
 constexpr double kNarrowCost = 125, kChunkCost = 215, kSplitCost = 0.2, kFixedCost = 500, kFmaCost = 0.011,
-                 kGain = 1.05;
+                 kGain = 1.05, kMinWork = 15e3;  // of fma: less gains more from a second thread there
 
 size_t parts_bytes(const GemmArgs& g) {
   return static_cast<size_t>(ceil_div(g.m, kSplitPanel) * split_panel_size(kParts, g.k)) * sizeof(uint16_t);
@@ -56,7 +56,7 @@ bool gemm_is_skinny(const GemmArgs& g) {
     return false;
   if (g.b_col != 1 || (g.a_row != 1 && g.a_col != 1) || parts_bytes(g) > kMaxPartsA) return false;
   const double fma = kFmaCost * static_cast<double>(g.m * g.n) * static_cast<double>(g.k);
-  return kGain * gemm_skinny_cost(g) < std::min(fma, gemm_split_cost(g));
+  return fma >= kMinWork && kGain * gemm_skinny_cost(g) < std::min(fma, gemm_split_cost(g));
 }
 
 size_t gemm_skinny_scratch_bytes(const GemmArgs& g) {

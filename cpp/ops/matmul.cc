@@ -318,8 +318,10 @@ Tensor dense(const Tensor& x, const Tensor& w, const Tensor* bias, Activation ac
   shape[x.rank() - 1] = w.dim(1);
   Tensor y = bias ? Tensor::like(shape, dtype, x, w, *bias) : Tensor::like(shape, dtype, x, w);
   if (y.is_symbolic()) return y;
-  const Tensor a = x.rank() == 1 ? x.view(x.offset(), {1, x.dim(0)}, {0, x.strides()[0]}) : flatten_rows(x);
-  DenseArgs args{gemm_args(a, w), bias != nullptr, false};
+  // How a product is cut follows from strides, and bits should not depend on views.
+  const Tensor rows = contiguous(x), b = contiguous(w);
+  const Tensor a = x.rank() == 1 ? rows.view(rows.offset(), {1, x.dim(0)}, {0, 1}) : flatten_rows(rows);
+  DenseArgs args{gemm_args(a, b), bias != nullptr, false};
   args.gemm.activation = activation;
   const size_t scratch = gemm_scratch_bytes(args.gemm);
   // The bias and the activation are one operation for each output.
@@ -327,10 +329,10 @@ Tensor dense(const Tensor& x, const Tensor& w, const Tensor* bias, Activation ac
   const Hints hints{.flops = gemm_flops(args.gemm) + static_cast<double>(epilogue * y.size()),
                     .add_residual = add_residual_to_dense};
   if (bias) {
-    const Tensor b = contiguous(*bias);
-    launch<run_dense>("dense", args, {&a, &w, &b}, {&y}, scratch, hints);
+    const Tensor shift = contiguous(*bias);
+    launch<run_dense>("dense", args, {&a, &b, &shift}, {&y}, scratch, hints);
   } else {
-    launch<run_dense>("dense", args, {&a, &w}, {&y}, scratch, hints);
+    launch<run_dense>("dense", args, {&a, &b}, {&y}, scratch, hints);
   }
   return y;
 }

@@ -87,7 +87,7 @@ FUSED_ACTIVATIONS = {
 
 
 def _unstrided(x):
-    """x, or a contiguous copy: how a product is cut, and so its bits, follows from its operands' strides."""
+    """x, or a contiguous copy, as the core's dense takes it: bits follow from the strides of a product's operands."""
     return x if x._core.is_contiguous else Tensor(_core.contiguous(x._core))
 
 
@@ -118,8 +118,7 @@ def dense(x, w, bias=None, activation=None):
         )
     x, w = floating(x), tensor(w)
     inputs = (x, w) if bias is None else (x, w, tensor(bias))
-    a, b = _unstrided(x), _unstrided(w)
-    y = _core.dense(a._core, b._core, None if bias is None else inputs[2]._core, activation)
+    y = _core.dense(x._core, w._core, None if bias is None else inputs[2]._core, activation)
 
     def grad(dy, y):
         g, g_bias = dy, None
@@ -128,7 +127,7 @@ def dense(x, w, bias=None, activation=None):
             g_bias = sum_to(g, inputs[2].shape) if len(inputs) == 3 else None
         elif activation is not None or len(inputs) == 3:
             g, g_bias = map(Tensor, _core.dense_grad(dy._core, y._core, activation))
-        xs, ws = (x, w) if mode.enabled else (a, b)
+        xs, ws = (x, w) if mode.enabled else (_unstrided(x), _unstrided(w))
         gx = matmul(g, swapaxes(ws, 0, 1)) if x._source is not None else None
         gw = _weight_grad(expand_dims(xs, 0), expand_dims(g, 0)) if x.ndim == 1 else _weight_grad(xs, g)
         return (gx, gw, g_bias)[: len(inputs)]
